@@ -1,0 +1,94 @@
+"""The models there are: one explicit dict.
+
+`MODELS["bigram"](symbols=27, seed=0)` makes a fresh model with everything else defaulted. A stranger's model needs no
+entry here: it passes itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import MISSING, dataclass, fields
+from typing import Any
+
+from moreish.errors import ConfigError, did_you_mean
+from moreish.models.model import LanguageModel, config_from_dict
+from moreish.models.ngram import BigramConfig, NGram, NGramConfig, UnigramConfig
+from moreish.models.one_layer import OneLayer, OneLayerConfig
+from moreish.models.uniform import Uniform, UniformConfig
+
+MEANINGS = {
+    "symbols": "V: the alphabet's symbols and the boundary; set from the list",
+    "order": "symbols in an n-gram, the predicted one included",
+    "smoothing": "how unseen n-grams get probability: none, add-K, witten-bell, kneser-ney",
+    "states": "contexts that were seen; found by fitting",
+    "edges": "n-grams that were seen, of every length; found by fitting",
+}
+FOUND_BY_FITTING = ("symbols", "states", "edges")
+
+
+@dataclass(frozen=True)
+class Key:
+    """One setting of a model: its name, default and meaning, and whether a user may set it."""
+
+    name: str
+    default: Any
+    meaning: str
+    settable: bool
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model of the catalog. Called as `entry(symbols=27, seed=0, **settings)`, it makes a fresh one."""
+
+    name: str
+    title: str
+    model: type[LanguageModel[Any]]
+    config: type
+
+    def __call__(self, symbols: int, seed: int = 0, **settings: Any) -> LanguageModel[Any]:
+        return self.build(self.configure(symbols=symbols, **settings), seed=seed)
+
+    def configure(self, **settings: Any) -> Any:
+        """The model's config.
+
+        Raises:
+            ConfigError: an unknown key or a value that the config refuses.
+        """
+        settable = {key.name for key in self.keys()}
+        for name in settings:
+            if name not in settable:
+                raise ConfigError(f"{self.name} has no setting {name!r}. {did_you_mean(name, settable)}")
+        return config_from_dict(self.config, settings)
+
+    def build(self, config: Any, seed: int = 0) -> LanguageModel[Any]:
+        """A fresh model of a config."""
+        return self.model(config, seed=seed)  # type: ignore[call-arg]
+
+    def keys(self) -> Iterator[Key]:
+        """Every setting, with its default and meaning."""
+        for f in fields(self.config):
+            default = None if f.default is MISSING else f.default
+            yield Key(f.name, default, MEANINGS[f.name], f.name not in FOUND_BY_FITTING)
+
+
+MODELS: dict[str, Entry] = {
+    entry.name: entry
+    for entry in (
+        Entry("uniform", "every symbol equally likely: the line to start from", Uniform, UniformConfig),
+        Entry("unigram", "how often each symbol stands anywhere", NGram, UnigramConfig),
+        Entry("bigram", "which symbol follows which, by counting", NGram, BigramConfig),
+        Entry("ngram", "the last few symbols, by counting; Kneser-Ney smoothing", NGram, NGramConfig),
+        Entry("one-layer", "the bigram as a network: one-hot inputs, one linear layer", OneLayer, OneLayerConfig),
+    )
+}
+
+
+def find_model(name: str) -> Entry:
+    """The catalog's model of that name.
+
+    Raises:
+        ConfigError: there is none; says which was probably meant.
+    """
+    if name not in MODELS:
+        raise ConfigError(f"no model is called {name!r:.60}. {did_you_mean(str(name), MODELS)}")
+    return MODELS[name]

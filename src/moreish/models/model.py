@@ -1,0 +1,128 @@
+"""The one protocol: a language model reads symbols left to right and says what may come next.
+
+Training reads a whole line, a prompt is T = its length, sampling is T = 1: the same line of code. The loss is not in
+the model, and sampling is not in the model.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import asdict, fields, is_dataclass, replace
+from typing import Any, ClassVar, Generic, TypeVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from moreish.errors import ConfigError, did_you_mean
+from moreish.shapes import BOUNDARY
+
+State = TypeVar("State")
+
+
+class LanguageModel(nn.Module, Generic[State], ABC):
+    """Reads symbols left to right; says what may come next.
+
+    A line is read as its boundary and then its symbols: `emma` is the tokens `0 e m m a`, and the targets are
+    `e m m a 0`. Every tensor in a state has the batch first.
+    """
+
+    config: Any
+    """A frozen dataclass beside the model; `symbols` is V, the boundary included."""
+
+    fitted_by_counting: ClassVar[bool] = False
+    """Whether the tables come from counting, so that no parameter waits for a gradient."""
+
+    @abstractmethod
+    def begin(self, batch: int) -> State:
+        """The state before the first symbol of `batch` lines."""
+
+    @abstractmethod
+    def forward(self, tokens: Int[Tensor, "B T"], state: State) -> tuple[Float[Tensor, "B T V"], State]:
+        """Logits of what follows each token, and the state after the last. Changes neither argument."""
+
+    def target_nats(
+        self, tokens: Int[Tensor, "B T"], targets: Int[Tensor, "B T"], state: State
+    ) -> Float[Tensor, "B T"]:
+        """Negative log-likelihood of each target, in nats. A model with tables may look it up instead."""
+        logits, _ = self(tokens, state)
+        return -torch.log_softmax(logits, -1).gather(-1, targets.long()[..., None])[..., 0]
+
+
+class WindowModel(LanguageModel[Tensor]):
+    """A model that sees the last C symbols and nothing else. It writes only `score`.
+
+    Its state is the last C - 1 symbols read, int [B C-1]; before a line they are boundaries.
+    """
+
+    context: int
+    """C, at least 1."""
+
+    @abstractmethod
+    def score(self, windows: Int[Tensor, "M C"]) -> Float[Tensor, "M V"]:
+        """Logits of what follows each window, oldest symbol first."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model's tensors are."""
+        tensor = next(self.parameters(), next(self.buffers(), None))
+        return torch.device("cpu") if tensor is None else tensor.device
+
+    def begin(self, batch: int) -> Int[Tensor, "B K"]:
+        return torch.full((batch, self.context - 1), BOUNDARY, dtype=torch.long, device=self.device)
+
+    def forward(
+        self, tokens: Int[Tensor, "B T"], state: Int[Tensor, "B K"]
+    ) -> tuple[Float[Tensor, "B T V"], Int[Tensor, "B K"]]:
+        seen = torch.cat([state, tokens.to(state.dtype)], dim=1)
+        windows = seen.unfold(1, self.context, 1)
+        logits = self.score(windows.reshape(-1, self.context))
+        # seen[:, -(C-1):] would keep everything where C = 1.
+        return logits.reshape(*tokens.shape, -1), seen[:, tokens.shape[1] :]
+
+
+def select(state: Any, rows: Tensor) -> Any:
+    """The state of some rows, in that order: repeats a prompt, drops finished lines, serves beams.
+
+    Args:
+        state: a tensor with the batch first, or tuples, lists and frozen dataclasses of such.
+        rows: int [k], indices into the batch.
+    """
+    if isinstance(state, Tensor):
+        return state.index_select(0, rows)
+    if isinstance(state, (tuple, list)):
+        return type(state)(select(part, rows) for part in state)
+    if is_dataclass(state) and not isinstance(state, type):
+        return replace(state, **{f.name: select(getattr(state, f.name), rows) for f in fields(state)})
+    raise TypeError(f"a state holds {type(state).__name__}, which has no rows. Use tensors, tuples or dataclasses.")
+
+
+def config_to_dict(config: Any) -> dict[str, Any]:
+    """A config as plain values, for a file."""
+    return asdict(config)
+
+
+def config_from_dict(cls: type, values: dict[str, Any]) -> Any:
+    """A config from plain values.
+
+    Raises:
+        ConfigError: an unknown key (with a guess at the one meant), or a value that the config refuses.
+    """
+    known = {f.name for f in fields(cls)}
+    for key in values:
+        if key not in known:
+            raise ConfigError(f"{cls.__name__} has no key {key!r}. {did_you_mean(key, known)}")
+    try:
+        return cls(**values)
+    except TypeError as error:
+        raise ConfigError(f"{cls.__name__}: {error}. It has: {', '.join(sorted(known))}.") from None
+
+
+def check_whole(owner: str, name: str, value: Any, low: int, high: int, advice: str) -> None:
+    """Refuse a setting that is not a whole number from `low` to `high`.
+
+    Raises:
+        ConfigError
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise ConfigError(f"{owner}: {name}={value!r} is not a whole number from {low:,} to {high:,}. {advice}")
