@@ -3,7 +3,7 @@
     MoreishError                 anything a user can cause or meet; one line, no traceback, exit 1
     ├── UsageError               a command, flag or argument that cannot be obeyed; exit 2
     │   └── ConfigError          a model's or recipe's setting that cannot be built
-    ├── ListError                a list that cannot be read: file, line, byte offset, the byte in hex, the flag that helps
+    ├── ListError                a list that cannot be read: file, line, byte offset, the byte, what helps
     ├── AlphabetError            text holding a symbol that an alphabet lacks
     ├── StorageError             the disk said no; nothing that stood before is lost
     ├── RunError                 a run directory that is missing, taken, or not a run

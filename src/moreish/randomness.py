@@ -7,7 +7,11 @@ the other: adding dropout cannot change the order of the data.
 from __future__ import annotations
 
 import hashlib
+import random
+from array import array
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from moreish.errors import UsageError
 
@@ -34,3 +38,10 @@ def stream(seed: int, name: str, device: str = "cpu") -> torch.Generator:
     import torch  # deferred: text and faces name seeds without loading torch
 
     return torch.Generator(device).manual_seed(stream_seed(seed, name))
+
+
+def shuffled(count: int, seed: int) -> np.ndarray:
+    """The order in which `random.Random(seed).shuffle` leaves a list of `count` things: uint32 [count]."""
+    order = array("I", range(count))  # 4 bytes each: a Python list of ten million would take 360 MB
+    random.Random(seed).shuffle(order)
+    return np.frombuffer(order, dtype=np.uint32) if count else np.zeros(0, np.uint32)

@@ -14,3 +14,6 @@ BOUNDARY = 0
 
 IGNORE = -1
 """The target at positions that do not count (after a line's end)."""
+
+BOUNDARY_SIGN = "·"
+"""How the boundary is drawn for people; inside a line this character is a symbol like any other."""

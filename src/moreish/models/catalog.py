@@ -38,33 +38,33 @@ class Key:
 
 @dataclass(frozen=True)
 class Entry:
-    """A model of the catalog. Called as `entry(symbols=27, seed=0, **settings)`, it makes a fresh one."""
+    """A model of the catalog. Called as `entry(symbols=27, seed=0, **given)`, it makes a fresh one."""
 
     name: str
     title: str
     model: type[LanguageModel[Any]]
     config: type
 
-    def __call__(self, symbols: int, seed: int = 0, **settings: Any) -> LanguageModel[Any]:
-        return self.build(self.configure(symbols=symbols, **settings), seed=seed)
+    def __call__(self, symbols: int, seed: int = 0, **given: Any) -> LanguageModel[Any]:
+        return self.build(self.configure(symbols=symbols, **given), seed=seed)
 
-    def configure(self, **settings: Any) -> Any:
+    def configure(self, **given: Any) -> Any:
         """The model's config.
 
         Raises:
             ConfigError: an unknown key or a value that the config refuses.
         """
-        settable = {key.name for key in self.keys()}
-        for name in settings:
+        settable = {key.name for key in self.settings()}
+        for name in given:
             if name not in settable:
                 raise ConfigError(f"{self.name} has no setting {name!r}. {did_you_mean(name, settable)}")
-        return config_from_dict(self.config, settings)
+        return config_from_dict(self.config, given)
 
     def build(self, config: Any, seed: int = 0) -> LanguageModel[Any]:
         """A fresh model of a config."""
         return self.model(config, seed=seed)  # type: ignore[call-arg]
 
-    def keys(self) -> Iterator[Key]:
+    def settings(self) -> Iterator[Key]:
         """Every setting, with its default and meaning."""
         for f in fields(self.config):
             default = None if f.default is MISSING else f.default

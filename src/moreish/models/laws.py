@@ -103,7 +103,11 @@ class _Laws:
             "batch-first": self.batch_first,
         }
         if self.fresh:
-            laws |= {"same-seed": self.same_seed, "config-round-trip": self.config_round_trip, "fresh-loss": self.fresh_loss}
+            laws |= {
+                "same-seed": self.same_seed,
+                "config-round-trip": self.config_round_trip,
+                "fresh-loss": self.fresh_loss,
+            }
         if not self.model.fitted_by_counting:
             laws |= {"every-gradient": self.every_gradient, "learns-by-heart": self.learns_by_heart}
         if self.fresh or self.symbols <= SYMBOLS:
@@ -163,7 +167,11 @@ class _Laws:
     def nothing_changed(self) -> None:
         tokens = self.tokens()
         _, state = self.model(tokens[:, :3], self.model.begin(ROWS))
-        kept_tokens, kept_state, kept_self = tokens.clone(), copy.deepcopy(state), copy.deepcopy(self.model.state_dict())
+        kept_tokens, kept_state, kept_self = (
+            tokens.clone(),
+            copy.deepcopy(state),
+            copy.deepcopy(self.model.state_dict()),
+        )
         first, _ = self.model(tokens[:, 3:], state)
         if not torch.equal(tokens, kept_tokens):
             raise _Seen("reading changed its tokens in place")

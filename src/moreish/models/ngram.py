@@ -46,7 +46,9 @@ class NGramConfig:
         if self.edges == 0:
             object.__setattr__(self, "edges", self.symbols)
         if self.edges < self.symbols or self.edges > self.states * self.symbols:
-            raise ConfigError(f"{name}: edges={self.edges} cannot be with {self.states} states of {self.symbols} symbols.")
+            raise ConfigError(
+                f"{name}: edges={self.edges} cannot be with {self.states} states of {self.symbols} symbols."
+            )
 
 
 @dataclass(frozen=True)
@@ -155,17 +157,24 @@ class NGram(LanguageModel[Tensor]):
         self, tokens: Int[Tensor, "B T"], targets: Int[Tensor, "B T"], state: Int[Tensor, " B"]
     ) -> Float[Tensor, "B T"]:
         columns = []
-        for t in range(tokens.shape[1]):
-            state = self.look_up(state, tokens[:, t])[1]
-            columns.append(-self.look_up(state, targets[:, t])[0])
-        return torch.stack(columns, 1) if columns else self.log_backoff.new_zeros(tokens.shape)
+        in_order = torch.equal(tokens[:, 1:], targets[:, :-1])  # as when a line is scored: one look-up gives both
+        tokens, targets = tokens.T.contiguous(), targets.T.contiguous()
+        for t in range(len(tokens)):
+            if t == 0 or not in_order:
+                state = self.look_up(state, tokens[t])[1]
+            log_probs, after = self.look_up(state, targets[t])
+            columns.append(log_probs.neg_())
+            state = after if in_order else state
+        return torch.stack(columns, 1) if columns else self.log_backoff.new_zeros(tokens.T.shape)
 
-    def look_up(self, state: Int[Tensor, " B"], symbol: Int[Tensor, " B"]) -> tuple[Float[Tensor, " B"], Int[Tensor, " B"]]:
+    def look_up(
+        self, state: Int[Tensor, " B"], symbol: Int[Tensor, " B"]
+    ) -> tuple[Float[Tensor, " B"], Int[Tensor, " B"]]:
         """The log-probability of each symbol in each state, and the state after it."""
         if self.is_dense:
             log_probs, after = self.tables()
-            cell = state.long() * self.config.symbols + symbol
-            return log_probs.view(-1)[cell], after.view(-1)[cell]
+            cell = state.long().mul(self.config.symbols).add_(symbol)
+            return log_probs.view(-1).index_select(0, cell), after.view(-1).index_select(0, cell)
         origin, symbol = state.long(), symbol.long()
         edge = self.find_edges(origin, symbol)
         lost = self.log_backoff.new_zeros(len(origin))
@@ -184,11 +193,12 @@ class NGram(LanguageModel[Tensor]):
 
     def find_edges(self, state: Int[Tensor, " B"], symbol: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
         """Which edge leaves each state with each symbol, or -1."""
-        if self._keys is None:
-            self._keys = self._owners() * self.config.symbols + self.edge_symbols
+        keys = self._keys
+        if keys is None:
+            keys = self._keys = self._owners() * self.config.symbols + self.edge_symbols
         key = state.long() * self.config.symbols + symbol
-        at = torch.searchsorted(self._keys, key).clamp_(max=len(self._keys) - 1)
-        return torch.where(self._keys[at] == key, at, -1)
+        at = torch.searchsorted(keys, key).clamp_(max=len(keys) - 1)
+        return torch.where(keys[at] == key, at, -1)
 
     def rows(self, state: Int[Tensor, " B"]) -> Float[Tensor, "B V"]:
         """The log-probabilities of every symbol in each state."""
@@ -242,6 +252,33 @@ class NGram(LanguageModel[Tensor]):
             state = int(self.suffix[state])
         return out
 
+    def check_tables(self) -> None:
+        """Refuse tables that no fitting gives: reading them could run for ever or off their ends.
+
+        Raises:
+            ConfigError: says which table is wrong.
+        """
+        states, edges, symbols = self.config.states, self.config.edges, self.config.symbols
+        sizes = self.row_starts.diff()
+        numbers = torch.arange(states)
+        sound = {
+            "row_starts": bool((sizes >= 0).all() and self.row_starts[0] == 0 and self.row_starts[-1] == edges),
+            "suffix": bool((self.suffix[1:] < numbers[1:]).all() and (self.suffix >= 0).all()),
+            "edge_next": bool(((self.edge_next >= 0) & (self.edge_next < states)).all()),
+            "edge_symbols": bool(((self.edge_symbols >= 0) & (self.edge_symbols < symbols)).all()),
+            "oldest": bool(((self.oldest >= 0) & (self.oldest < symbols)).all()),
+            "edge_log_probs": bool((self.edge_log_probs <= 1e-9).all()),  # false for NaN too
+            "log_backoff": bool((self.log_backoff <= 1e-9).all()),
+        }
+        if all(sound.values()):
+            root = self.edge_symbols[: int(self.row_starts[1])]
+            sound["edge_symbols"] = bool(torch.equal(root, torch.arange(symbols, dtype=root.dtype)))
+            keys = self._owners() * symbols + self.edge_symbols
+            sound["edge_symbols"] &= bool((keys.diff() > 0).all())
+        wrong = [name for name, good in sound.items() if not good]
+        if wrong:
+            raise ConfigError(f"the model's table {wrong[0]} is not one that fitting gives. Train again.")
+
     def forget_tables(self) -> None:
         """Drop what was computed from the buffers, after they have changed."""
         self._dense_tables = self._keys = self._edge_owners = None
@@ -273,6 +310,8 @@ class NGram(LanguageModel[Tensor]):
         """Turn probabilities of the suffixes, in place, into those of `states`, for the given rows of the block."""
         states = states[rows]
         gamma = self.log_backoff[states].exp()[:, None]
-        block[rows] = block[rows] * gamma if self.interpolated else (gamma / self.config.symbols).expand(-1, block.shape[1])
+        block[rows] = (
+            block[rows] * gamma if self.interpolated else (gamma / self.config.symbols).expand(-1, block.shape[1])
+        )
         edge, position = self._edges_of(states)
         block[rows[position], self.edge_symbols[edge].long()] = self.edge_log_probs[edge].exp()

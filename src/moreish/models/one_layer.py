@@ -48,8 +48,9 @@ class OneLayer(WindowModel):
     def __init__(self, config: OneLayerConfig, seed: int = 0):
         super().__init__()
         self.config = config
-        start = torch.randn(config.symbols, config.symbols, generator=stream(seed, "weights")) * INITIAL_DEVIATION
-        self.weight = nn.Parameter(start)
+        self.weight = nn.Parameter(torch.empty(config.symbols, config.symbols))
+        if not self.weight.is_meta:  # on the meta device only shapes are asked for
+            nn.init.normal_(self.weight, std=INITIAL_DEVIATION, generator=stream(seed, "weights"))
 
     def score(self, windows: Int[Tensor, "M C"]) -> Float[Tensor, "M V"]:
         return F.one_hot(windows[:, -1].long(), self.config.symbols).to(self.weight.dtype) @ self.weight

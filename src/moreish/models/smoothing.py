@@ -205,7 +205,7 @@ def discounts(adjusted: np.ndarray) -> tuple[float, float, float]:
 
 
 def _next_states(nexts: list, contexts: list[np.ndarray], offsets: list[int], symbols: int, order: int) -> np.ndarray:
-    """The state after each edge: the longest suffix of its context and symbol that is a state; after an end, the start."""
+    """The state after each edge: the longest suffix of context and symbol that is a state; after an end, the start."""
     start = 1 if order > 1 else 0
     below = np.zeros(0, np.int64)
     out = []

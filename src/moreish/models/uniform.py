@@ -20,7 +20,9 @@ class UniformConfig:
     symbols: int
 
     def __post_init__(self) -> None:
-        check_whole("UniformConfig", "symbols", self.symbols, 1, MOST_SYMBOLS, "It counts the alphabet and the boundary.")
+        check_whole(
+            "UniformConfig", "symbols", self.symbols, 1, MOST_SYMBOLS, "It counts the alphabet and the boundary."
+        )
 
 
 class Uniform(WindowModel):

@@ -74,7 +74,10 @@ class Alphabet:
         Raises:
             AlphabetError: the line holds a symbol that the alphabet lacks; says which and where.
         """
-        pieces = split_symbols(line, self.kind)
+        try:
+            pieces = split_symbols(line, self.kind)
+        except UnicodeEncodeError as error:  # half a surrogate pair has no bytes
+            raise self._lacks(line, line[error.start], len(line[: error.start].encode())) from None
         try:
             return [self.ids[piece] for piece in pieces]
         except KeyError:

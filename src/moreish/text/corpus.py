@@ -6,24 +6,23 @@ in test. The lectures split all lines and so leak 12 % of names.txt; that split 
 
 from __future__ import annotations
 
+import hashlib
 import os
-import random
-from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 
 from moreish.errors import ListError, UsageError
+from moreish.randomness import shuffled
+from moreish.shapes import BOUNDARY
 from moreish.text.alphabet import KINDS, Alphabet, Kind
 from moreish.text.hashing import first_occurrences, line_hashes
+from moreish.text.hygiene import Hygiene, inspect_lines
 from moreish.text.lines import Lines
 from moreish.text.reading import ReadOptions, ReadReport, blocks
-
-if TYPE_CHECKING:
-    from moreish.text.hygiene import Hygiene
 
 Split = Literal["unique", "lecture", "none"]
 SPLITS: tuple[str, ...] = get_args(Split)
@@ -154,6 +153,16 @@ class Corpus:
         return Lines(np.concatenate([self.train.data, self.dev.data, self.test.data]))
 
     @cached_property
+    def longest(self) -> int:
+        """Symbols in the longest line."""
+        longest = 0
+        for lines in (self.train, self.dev, self.test):
+            for ids in self.alphabet.encode_blocks(lines.blocks()):
+                ends = np.flatnonzero(ids == BOUNDARY)
+                longest = max(longest, int(np.diff(ends, prepend=-1).max()) - 1)
+        return longest
+
+    @cached_property
     def unique_train(self) -> Lines:
         """The training lines, each once, in the order of their first occurrences."""
         return self.train.take(first_occurrences(line_hashes(self.train)))
@@ -161,8 +170,6 @@ class Corpus:
     @cached_property
     def hygiene(self) -> Hygiene:
         """What the doctor for lists says of these lines (of the unique ones, where the split keeps only those)."""
-        from moreish.text.hygiene import inspect_lines
-
         return inspect_lines(self.lines, name=self.name)
 
     def folds(self) -> list[tuple[Lines, Lines]]:
@@ -172,7 +179,8 @@ class Corpus:
             return []
         k = min(MOST_FOLDS, count)
         turn = np.arange(count) % k  # train is in shuffled order already
-        return [(self.train.take(np.flatnonzero(turn != i)), self.train.take(np.flatnonzero(turn == i))) for i in range(k)]
+        held_out = [turn == i for i in range(k)]
+        return [(self.train.take(np.flatnonzero(~out)), self.train.take(np.flatnonzero(out))) for out in held_out]
 
 
 def split_lines(lines: Lines, split: Split, seed: int, name: str = "list") -> tuple[Lines, Lines, Lines, bool]:
@@ -201,13 +209,6 @@ def split_lines(lines: Lines, split: Split, seed: int, name: str = "list") -> tu
     return lines.take(order[:one]), lines.take(order[one:two]), lines.take(order[two:]), False
 
 
-def shuffled(count: int, seed: int) -> np.ndarray:
-    """The order in which `random.Random(seed).shuffle` leaves a list of `count` things: uint32 [count]."""
-    order = array("I", range(count))  # 4 bytes each: a Python list of ten million would take 360 MB
-    random.Random(seed).shuffle(order)
-    return np.frombuffer(order, dtype=np.uint32) if count else np.zeros(0, np.uint32)
-
-
 def _same_again(source: str | os.PathLike[str], options: ReadOptions, first: ReadReport):
     again = ReadReport()
     yield from blocks(source, options, again)
@@ -219,13 +220,13 @@ def _checked_lines(lines: Iterable[str], name: str) -> Lines:
     kept = list(lines)
     for i, line in enumerate(kept, start=1):
         if not isinstance(line, str) or not line or "\n" in line:
-            raise ListError(f"{name}, item {i}: {line!r:.60} is not a line of text. Give non-empty str without newlines.")
+            raise ListError(
+                f"{name}, item {i}: {line!r:.60} is not a line of text. Give non-empty str without newlines."
+            )
     return Lines.of(kept)
 
 
 def _fingerprint(lines: Lines) -> str:
-    import hashlib
-
     digest = hashlib.sha256()
     for block in lines.blocks():
         digest.update(block)

@@ -1,7 +1,7 @@
 """64-bit hashes of lines over their code points: equal lines, and lines one edit apart, without a Python string.
 
-A line's sum is `mix(c0) + mix(c1) R + mix(c2) R^2 + ...` modulo 2^64 (a polynomial hash, Karp and Rabin 1987) with R odd,
-so that R has an inverse and the sum of a line with one symbol taken out or replaced follows from sums of prefixes.
+A line's sum is `mix(c0) + mix(c1) R + mix(c2) R^2 + ...` modulo 2^64 (a polynomial hash, Karp and Rabin 1987) with R
+odd, so that R has an inverse and the sum of a line with one symbol taken out or replaced follows from prefixes' sums.
 Integers only: the same on every machine. Among ten million lines two differing ones share a hash with a chance of
 3 in a million; this is no defence against lines made to collide.
 """
@@ -61,7 +61,7 @@ def text_hashes(codes: np.ndarray, starts: np.ndarray) -> np.ndarray:
 
 
 def block_codes(block: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """A block of UTF-8 lines as code points and where each line begins: codes uint8 or uint32 [n], starts [lines + 1]."""
+    """A block of UTF-8 lines as `Lines.codepoints` gives them: codes uint8 or uint32 [n], starts int64 [lines + 1]."""
     return Lines(np.frombuffer(block, dtype=np.uint8)).codepoints()
 
 
@@ -130,11 +130,16 @@ def _edited(codes: np.ndarray, starts: np.ndarray, at_least: int) -> Edited:
 def first_occurrences(hashes: np.ndarray) -> np.ndarray:
     """Where each distinct hash stands first, in order: int64 [distinct].
 
-    Needs 9 bytes for each hash while it works, then 8 for each result: half of what sorting pairs would.
+    Needs 9 bytes for each hash while it works, then 8 for each result.
     """
+    return np.flatnonzero(_is_first(hashes))
+
+
+def _is_first(hashes: np.ndarray) -> np.ndarray:
     count = len(hashes)
+    first = np.zeros(count, dtype=bool)
     if not count:
-        return np.zeros(0, dtype=np.int64)
+        return first
     bits = np.uint64(max(1, (count - 1).bit_length()))
     index_mask = np.uint64((1 << int(bits)) - 1)
     # The index takes the place of each hash's lowest bits, so that one sort in place also orders equal hashes by index.
@@ -143,26 +148,22 @@ def first_occurrences(hashes: np.ndarray) -> np.ndarray:
         end = min(begin + SLICE, count)
         keys[begin:end] |= np.arange(begin, end, dtype=np.uint64)
     keys.sort()
-    first = np.zeros(count, dtype=bool)
+    first[keys[0] & index_mask] = True
     doubtful: list[np.ndarray] = []
-    for begin in range(0, count, SLICE):
-        part = keys[max(begin - 1, 0) : begin + SLICE]
+    for begin in range(1, count, SLICE):
+        part = keys[begin - 1 : begin + SLICE]
         at = (part & index_mask).astype(np.int64)
         upper = part >> bits
         fresh = upper[1:] != upper[:-1]
         first[at[1:][fresh]] = True
-        if not begin:
-            first[at[0]] = True
         alike = np.flatnonzero(~fresh)
-        clash = alike[hashes[at[alike]] != hashes[at[alike + 1]]]
-        doubtful.append(upper[clash])
-    for upper in np.unique(np.concatenate(doubtful)):  # different hashes with the same upper bits: very few
+        doubtful.append(upper[alike[hashes[at[alike]] != hashes[at[alike + 1]]]])
+    for upper in np.unique(np.concatenate([keys[:0], *doubtful])):  # different hashes with the same upper bits: few
         lowest, highest = upper << bits, (upper << bits) | index_mask
         run = keys[np.searchsorted(keys, lowest) : np.searchsorted(keys, highest, side="right")]
         members = (run & index_mask).astype(np.int64)
         first[members[np.unique(hashes[members], return_index=True)[1]]] = True
-    del keys
-    return np.flatnonzero(first)
+    return first
 
 
 def _mix(numbers: np.ndarray) -> np.ndarray:

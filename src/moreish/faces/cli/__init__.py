@@ -1,0 +1,84 @@
+"""The command line. Each command is a reader of the rooms below; none of them computes anything itself.
+
+`--help` loads neither torch nor numpy: what a command needs is imported when it runs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from typing import Annotated
+
+import typer
+
+from moreish.errors import CheckpointWarning, MoreishError
+from moreish.faces.cli import examine, generate, learn
+from moreish.faces.cli.console import make_output_safe, note
+
+app = typer.Typer(
+    name="moreish",
+    help="Give it a list, one thing per line. It makes more things like them, and shows you why it works.",
+    epilog="Example: moreish more names -n 20 --new-only",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"moreish {version('moreish')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+MAKE, LEARN, LOOK = "Make more", "Learn", "Look"
+app.command("more", rich_help_panel=MAKE, context_settings=learn.ANY_SETTING)(generate.more)
+app.command("sample", rich_help_panel=MAKE)(generate.sample)
+app.command("demo", rich_help_panel=MAKE)(generate.demo)
+app.command("train", rich_help_panel=LEARN, context_settings=learn.ANY_SETTING)(learn.train)
+app.command("evaluate", rich_help_panel=LEARN)(learn.evaluate)
+app.command("score", rich_help_panel=LEARN)(learn.score)
+app.command("export", rich_help_panel=LEARN)(learn.export)
+app.command("inspect", rich_help_panel=LOOK)(examine.inspect)
+app.command("show", rich_help_panel=LOOK)(examine.show)
+app.command("models", rich_help_panel=LOOK)(examine.models)
+app.command("lists", rich_help_panel=LOOK)(examine.lists)
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run a command; returns its exit code: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C."""
+    make_output_safe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", CheckpointWarning)
+        warnings.showwarning = lambda message, *_, **__: note(f"warning: {message}")
+        try:
+            app(args=arguments)
+        except SystemExit as left:
+            return left.code if isinstance(left.code, int) else int(left.code is not None)
+        except MoreishError as error:
+            note(str(error))
+            return error.exit_code
+        except KeyboardInterrupt:
+            note("stopped.")
+            return 130
+        except BrokenPipeError:  # the reader has seen enough, as with `| head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        except MemoryError:
+            note("out of memory. Use a shorter list, a lower --order, or fewer lines at once.")
+            return 1
+    return 0

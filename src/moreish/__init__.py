@@ -1,0 +1,132 @@
+"""Moreish: give it a list, one thing per line. It makes more things like them, and shows you why it works.
+
+    import moreish
+
+    corpus = moreish.Corpus.read("names")
+    trained = moreish.fit(corpus, "ngram")
+    print(moreish.evaluate(trained).nats_per_symbol)
+    for line in moreish.sample(trained, 5, new_only=True).lines:
+        print(line.text, line.origin, line.near)
+
+Importing it does not import torch until a name needs it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from moreish.errors import (
+        AlphabetError,
+        CheckpointError,
+        CheckpointWarning,
+        ConfigError,
+        LawBroken,
+        ListError,
+        MoreishError,
+        RunError,
+        RunExists,
+        RunLocked,
+        StorageError,
+        UsageError,
+    )
+    from moreish.generating.sample import Line, Sample, sample
+    from moreish.learning.evaluate import Evaluation, evaluate
+    from moreish.learning.fit import Evaluated, Finished, Step, events, fit, make_recipe
+    from moreish.learning.recipe import Recipe, Trained
+    from moreish.learning.score import Scored, score
+    from moreish.models.catalog import MODELS
+    from moreish.models.laws import check_model
+    from moreish.models.model import LanguageModel, WindowModel, select
+    from moreish.runs.directory import load, save
+    from moreish.text.alphabet import Alphabet
+    from moreish.text.corpus import Corpus
+    from moreish.text.hygiene import Hygiene, inspect
+    from moreish.text.lines import Lines
+    from moreish.text.lists import bundled
+    from moreish.text.reading import ReadOptions
+
+__version__: str
+
+_HOMES = {
+    "moreish.errors": (
+        "AlphabetError CheckpointError CheckpointWarning ConfigError LawBroken ListError MoreishError RunError "
+        "RunExists RunLocked StorageError UsageError"
+    ),
+    "moreish.generating.sample": "Line Sample sample",
+    "moreish.learning.evaluate": "Evaluation evaluate",
+    "moreish.learning.fit": "Evaluated Finished Step events fit make_recipe",
+    "moreish.learning.recipe": "Recipe Trained",
+    "moreish.learning.score": "Scored score",
+    "moreish.models.catalog": "MODELS",
+    "moreish.models.laws": "check_model",
+    "moreish.models.model": "LanguageModel WindowModel select",
+    "moreish.runs.directory": "load save",
+    "moreish.text.alphabet": "Alphabet",
+    "moreish.text.corpus": "Corpus",
+    "moreish.text.hygiene": "Hygiene inspect",
+    "moreish.text.lines": "Lines",
+    "moreish.text.lists": "bundled",
+    "moreish.text.reading": "ReadOptions",
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+__all__ = [
+    "MODELS",
+    "Alphabet",
+    "AlphabetError",
+    "CheckpointError",
+    "CheckpointWarning",
+    "ConfigError",
+    "Corpus",
+    "Evaluated",
+    "Evaluation",
+    "Finished",
+    "Hygiene",
+    "LanguageModel",
+    "LawBroken",
+    "Line",
+    "Lines",
+    "ListError",
+    "MoreishError",
+    "ReadOptions",
+    "Recipe",
+    "RunError",
+    "RunExists",
+    "RunLocked",
+    "Sample",
+    "Scored",
+    "Step",
+    "StorageError",
+    "Trained",
+    "UsageError",
+    "WindowModel",
+    "__version__",
+    "bundled",
+    "check_model",
+    "evaluate",
+    "events",
+    "fit",
+    "inspect",
+    "load",
+    "make_recipe",
+    "sample",
+    "save",
+    "score",
+    "select",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return import_module("importlib.metadata").version("moreish")
+    if name in _HOME_OF:
+        value = getattr(import_module(_HOME_OF[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'moreish' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

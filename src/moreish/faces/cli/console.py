@@ -1,0 +1,96 @@
+"""Where words go: results to standard output, everything else to standard error."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from moreish.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def stdout() -> Console:
+    """A console for people on standard output."""
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+def stderr() -> Console:
+    """A console for people on standard error."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def is_terminal() -> bool:
+    """Whether standard output is looked at by a person."""
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
+def note(text: str) -> None:
+    """One line on standard error."""
+    print(f"moreish: {text}", file=sys.stderr)
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """One JSON object on standard output; strict JSON, so no NaN or infinity."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False, indent=2) + "\n")
+
+
+def print_lines(texts: list[str]) -> None:
+    """Lines, as they are, on standard output."""
+    sys.stdout.write("".join(f"{text}\n" for text in texts))
+
+
+def write_out(path: str, text: str, source: str | None = None) -> None:
+    """Write a result to a file, whole or not at all.
+
+    Raises:
+        UsageError: the file is the list itself.
+        StorageError: the file cannot be written.
+    """
+    from pathlib import Path
+
+    from moreish.storage import write_file
+
+    listed = Path(source) if source and source != "-" else None
+    if listed and listed.exists() and Path(path).exists() and listed.samefile(path):
+        raise UsageError(f"{path} is the list itself, and would be lost. Give another file to -o.")
+    write_file(Path(path), text.encode())
+
+
+@contextmanager
+def working(description: str, quiet: bool = False) -> Iterator[Any]:
+    """A sign of life on a terminal's standard error while something takes its time; silent elsewhere.
+
+    Yields `update(done, total)`, which may be called or not.
+    """
+    if quiet or sys.stderr is None or not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=stderr(), transient=True) as progress:
+        task = progress.add_task(description, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def make_output_safe() -> None:
+    """Print what the terminal's encoding lacks as escapes, rather than fail half-way."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

@@ -1,0 +1,188 @@
+"""more, sample, demo."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from moreish.faces.cli.console import is_terminal, note, print_lines, stdout, working, write_out
+from moreish.faces.cli.learn import parse_settings
+from moreish.faces.cli.options import (
+    Column,
+    Count,
+    Csv,
+    Device,
+    Distance,
+    Encoding,
+    Field,
+    Json,
+    ListArgument,
+    MaxLength,
+    NewOnly,
+    Normalize,
+    OutFile,
+    Prefix,
+    RunArgument,
+    SampleSeed,
+    Symbols,
+    Temperature,
+    TopK,
+    TopP,
+    check_device,
+    read_options,
+)
+
+if TYPE_CHECKING:
+    from moreish.generating.sample import Sample
+
+
+def more(
+    context: typer.Context,
+    source: ListArgument,
+    count: Count = 20,
+    new_only: NewOnly = False,
+    prefix: Prefix = "",
+    distance: Distance = None,
+    repeats: Annotated[bool, typer.Option("--repeats", help="Let a line come more than once.")] = False,
+    model: Annotated[
+        str, typer.Option("--model", metavar="NAME", help="Which model; auto chooses what suits the list.")
+    ] = "auto",
+    fresh: Annotated[bool, typer.Option("--fresh", help="Learn again, even if this list was learnt before.")] = False,
+    temperature: Temperature = 1.0,
+    top_k: TopK = None,
+    top_p: TopP = None,
+    max_length: MaxLength = None,
+    seed: SampleSeed = None,
+    symbols: Symbols = "characters",
+    column: Column = None,
+    field: Field = None,
+    encoding: Encoding = "utf-8",
+    normalize: Normalize = "NFC",
+    out: OutFile = None,
+    csv: Csv = False,
+    json: Json = False,
+) -> None:
+    """Make more things like those of a list: learns what suits it (once), then makes new lines.
+
+    Off a terminal only the lines are printed.
+
+    Example: moreish more names -n 20 --new-only --prefix ma
+    """
+    options = read_options(encoding, normalize, column, field)
+    settings = parse_settings(context.args, model)
+    from moreish.runs.cache import learn_once
+
+    with working(f"learning {source}", quiet=json):
+        learnt = learn_once(source, options, symbols, model, settings, fresh=fresh)
+    for warning in learnt.warnings:
+        note(f"warning: {warning}")
+    if is_terminal() and not json:
+        note(learnt.why)
+    _deliver(
+        learnt.trained, source, count, out, csv, json, extra={"model": learnt.trained.recipe.model, "why": learnt.why},
+        temperature=temperature, top_k=top_k, top_p=top_p, prefix=prefix, max_length=max_length, seed=seed,
+        new_only=new_only, distinct=not repeats, distance=distance,
+    )  # fmt: skip
+
+
+def sample(
+    run: RunArgument,
+    count: Count = 20,
+    new_only: NewOnly = False,
+    prefix: Prefix = "",
+    distance: Distance = None,
+    distinct: Annotated[bool, typer.Option("--distinct", help="Each line only once.")] = False,
+    temperature: Temperature = 1.0,
+    top_k: TopK = None,
+    top_p: TopP = None,
+    max_length: MaxLength = None,
+    seed: SampleSeed = None,
+    device: Device = "cpu",
+    out: OutFile = None,
+    csv: Csv = False,
+    json: Json = False,
+) -> None:
+    """Draw lines from a run, each with its log-probability and an honest word on where it comes from.
+
+    `copy`: it stands in the list. `near copy`: new, but one edit from a line, which is named. `new`: neither.
+
+    Example: moreish sample runs/names-ngram-1 -n 20 --new-only --json
+    """
+    from moreish.runs.directory import load
+
+    with working("loading", quiet=json):
+        trained = load(run, check_device(device))
+    _deliver(
+        trained, None, count, out, csv, json, extra={},
+        temperature=temperature, top_k=top_k, top_p=top_p, prefix=prefix, max_length=max_length, seed=seed,
+        new_only=new_only, distinct=distinct, distance=distance,
+    )  # fmt: skip
+
+
+def demo() -> None:
+    """A guided walk through the main things, in under a minute: inspect a list, learn it, make more, look inside.
+
+    Example: moreish demo
+    """
+    from moreish.faces.tour import tour
+
+    tour(stdout())
+
+
+def _deliver(
+    trained: Any,
+    source: str | None,
+    count: int,
+    out: str | None,
+    csv: bool,
+    json: bool,
+    extra: dict[str, Any],
+    **request: Any,
+) -> None:
+    import secrets
+
+    from moreish.errors import UsageError
+    from moreish.generating.sample import sample as draw
+
+    if csv and json:
+        raise UsageError("--csv and --json are two formats for one output. Give one of them.")
+    seed = request.pop("seed")
+    seed = secrets.randbelow(2**31) if seed is None else seed
+    with working(f"drawing {count:,} lines", quiet=json):
+        found = draw(trained, count, seed=seed, **request)
+    as_text = _formatted(found, csv, json, {**extra, "seed": seed})
+    if found.found < found.asked:
+        note(
+            f"found {found.found:,} of the {found.asked:,} lines asked for, in {found.drawn:,} drawn. "
+            f"A higher --temperature or a looser condition gives more."
+        )
+    if out is not None:
+        write_out(out, as_text or "".join(f"{line.text}\n" for line in found.lines), source)
+    elif json or csv:
+        import sys
+
+        sys.stdout.write(as_text)
+    elif is_terminal():
+        from moreish.faces.terminal import sample_table
+
+        stdout().print(sample_table(found, seed))
+    else:
+        print_lines([line.text for line in found.lines])
+
+
+def _formatted(found: Sample, csv: bool, json: bool, extra: dict[str, Any]) -> str:
+    if json:
+        import json as writer
+
+        return writer.dumps({**found.to_dict(), **extra}, ensure_ascii=False, allow_nan=False, indent=2) + "\n"
+    if csv:
+        import csv as writer
+        import io
+
+        text = io.StringIO()
+        rows = writer.writer(text, lineterminator="\n")
+        rows.writerow(["text", "nats", "origin", "near"])
+        rows.writerows([x.text, f"{x.nats:.4f}", x.origin, x.near or ""] for x in found.lines)
+        return text.getvalue()
+    return ""

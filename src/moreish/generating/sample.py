@@ -1,0 +1,195 @@
+"""A number of lines as asked for, with an honest word on each: drawn, judged for novelty, kept or dropped."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from moreish.errors import UsageError
+from moreish.generating.draws import make_draw
+from moreish.generating.novelty import ORIGINS, Novelty, wilson
+from moreish.generating.sampler import Drawn, default_max_length, draw_lines
+from moreish.learning.recipe import Trained
+from moreish.text.hashing import line_hashes
+
+AT_ONCE = 10_000
+MOST_ASKED = 100_000_000
+TRIES = 200
+"""Lines drawn for each one asked for, at most, before a request with conditions gives up ..."""
+LEAST_TRIES = 50_000
+"""... but always this many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line made by a model.
+
+    `nats` is the negative log-probability of the whole line, its end included, under the model as it was trained,
+    whatever the temperature. `origin` is `copy` (it stands in the run's list), `near copy` (new, but one edit from the
+    line `near`) or `new`. `cut`: it had not ended at the maximum length.
+    """
+
+    text: str
+    nats: float
+    origin: str
+    near: str | None
+    cut: bool
+
+
+@dataclass(frozen=True)
+class NoveltyRates:
+    """How new the lines drawn were, kept or not. *New* means: not among the run's lines, train, dev and test alike.
+
+    `rate` with its 95 % interval `low` to `high` (Wilson): new lines among those drawn. `near_rate`: of the new ones,
+    how many are one edit from a line of the list; `held_out_near_rate`: the same of real unseen lines, the held-out
+    ones against the training lines (for given names about 0.89, so near is no fault).
+    """
+
+    rate: float | None
+    low: float | None
+    high: float | None
+    near_rate: float | None
+    held_out_near_rate: float | None
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a request for lines gave. `found` is less than `asked` where no more could be found in a fair time."""
+
+    lines: list[Line]
+    asked: int
+    found: int
+    drawn: int
+    novelty: NoveltyRates
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "lines": [
+                {"text": x.text, "nats": _finite(x.nats), "origin": x.origin, "near": x.near, "cut": x.cut}
+                for x in self.lines
+            ],
+            "asked": self.asked,
+            "found": self.found,
+            "drawn": self.drawn,
+            "novelty": {name: getattr(self.novelty, name) for name in NoveltyRates.__dataclass_fields__},
+        }
+
+
+def sample(
+    trained: Trained,
+    count: int = 20,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    prefix: str = "",
+    max_length: int | None = None,
+    seed: int = 0,
+    new_only: bool = False,
+    distinct: bool = False,
+    distance: int | None = None,
+) -> Sample:
+    """Make lines like those of the list.
+
+    Args:
+        count: lines asked for.
+        temperature: 1 is the model as it is; below 1 likelier lines, 0 the likeliest symbol each time.
+        top_k, top_p: keep only the k likeliest symbols, or the likeliest that together have probability p.
+        prefix: what every line begins with.
+        max_length: symbols in a line at most; default twice the longest line of the list, at most 1,000.
+        seed: the same seed gives the same lines.
+        new_only: keep only lines that do not stand in the run's list.
+        distinct: keep each line once.
+        distance: keep only lines more than this many edits from every line of the list (1 also drops near copies).
+
+    Raises:
+        UsageError: a setting that means nothing, or `distance` where the run kept no list.
+        AlphabetError: the prefix holds a symbol that the alphabet lacks.
+    """
+    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST_ASKED:
+        raise UsageError(f"{count!r} lines cannot be asked for. Ask for a whole number from 1 to {MOST_ASKED:,}.")
+    novelty = trained.once("novelty", lambda: _novelty_of(trained))
+    how = (temperature, top_k, top_p)
+    draw = trained.once("draw", lambda: make_draw(trained.model, *how), settings=how)
+    _check_distance(distance, trained)
+    picky = new_only or distinct or distance is not None
+    limit = max(TRIES * count, LEAST_TRIES) if picky else count
+    lines: list[Line] = []
+    kept: set[str] = set()
+    drawn = new = near = 0
+    for batch in draw_lines(
+        trained.model, trained.alphabet, draw=draw, prefix=prefix,
+        max_length=default_max_length(trained.longest) if max_length is None else max_length, seed=seed,
+        at_once=min(AT_ONCE, max(256, 2 * count) if picky else count),
+    ):  # fmt: skip
+        batch = _first(batch, min(limit - drawn, len(batch.texts)))
+        origins = novelty.origins(batch.texts)
+        drawn += len(batch.texts)
+        new += int(origins.is_new.sum())
+        near += int(origins.is_near.sum())
+        allowed = origins.is_new if new_only else np.ones(len(batch.texts), bool)
+        if distance is not None:
+            allowed = allowed & ~novelty.within(batch.texts, distance)
+        names = [ORIGINS[kind] for kind in origins.kinds.tolist()]
+        for i in np.flatnonzero(allowed).tolist():
+            text = batch.texts[i]
+            if distinct:
+                if text in kept:
+                    continue
+                kept.add(text)
+            lines.append(Line(text, float(batch.nats[i]), names[i], origins.near[i], bool(batch.cut[i])))
+            if len(lines) == count:
+                break
+        if len(lines) == count or drawn >= limit:
+            break
+    return Sample(lines, count, len(lines), drawn, _rates(trained, drawn, new, near))
+
+
+def _novelty_of(trained: Trained) -> Novelty:
+    return Novelty(trained.corpus.lines) if trained.hashes is None else Novelty(None, hashes=trained.hashes)
+
+
+def held_out_near_rate(trained: Trained) -> float | None:
+    """Of the held-out lines that training never saw, the share within one edit of a training line."""
+    corpus = trained.corpus
+    if trained.hashes is not None or not len(corpus.dev):
+        return None
+    unseen = corpus.dev.take(np.flatnonzero(~np.isin(line_hashes(corpus.dev), line_hashes(corpus.train))))
+    if not len(unseen):
+        return None
+    return float(Novelty(corpus.train).origins(unseen).is_near.mean())
+
+
+def _rates(trained: Trained, drawn: int, new: int, near: int) -> NoveltyRates:
+    low, high = wilson(new, drawn)
+    listed = trained.hashes is None
+    return NoveltyRates(
+        rate=new / drawn,
+        low=low,
+        high=high,
+        near_rate=near / new if listed and new else None,
+        held_out_near_rate=trained.once("held_out_near_rate", lambda: held_out_near_rate(trained)),
+    )
+
+
+def _first(batch: Drawn, count: int) -> Drawn:
+    return Drawn(batch.texts[:count], batch.nats[:count], batch.cut[:count])
+
+
+def _check_distance(distance: int | None, trained: Trained) -> None:
+    if distance is None:
+        return
+    if isinstance(distance, bool) or not isinstance(distance, int) or not 1 <= distance <= 100:
+        raise UsageError(f"distance={distance!r} is not a whole number from 1 to 100. Use 1 to drop near copies.")
+    if trained.hashes is not None:
+        raise UsageError(
+            "this run kept no list, so distances to its lines are unknown. Train again without --no-keep-list."
+        )
+
+
+def _finite(nats: float) -> float | None:
+    return nats if math.isfinite(nats) else None

@@ -1,0 +1,126 @@
+"""Whole lines from a model: many at once, finished ones dropped as it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from moreish.errors import UsageError
+from moreish.generating.draws import Draw, make_draw
+from moreish.models.model import LanguageModel, select
+from moreish.randomness import stream
+from moreish.shapes import BOUNDARY
+from moreish.text.alphabet import Alphabet
+
+LONGEST = 1_000
+"""The default maximum length is twice the longest line, and at most this."""
+LONGEST_ASKED = 1_000_000
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Some lines: their texts, nats float64 [n] (whole line, its end included, untempered), cut bool [n].
+
+    A line that was cut had not ended at the maximum length; its nats are those of the symbols that stand there.
+    """
+
+    texts: list[str]
+    nats: np.ndarray
+    cut: np.ndarray
+
+
+def default_max_length(longest_line: int) -> int:
+    """Twice the longest line of the list, at most 1,000 symbols."""
+    return max(1, min(2 * longest_line, LONGEST))
+
+
+@torch.no_grad()
+def draw_lines(
+    model: LanguageModel[Any],
+    alphabet: Alphabet,
+    *,
+    max_length: int,
+    draw: Draw | None = None,
+    prefix: str = "",
+    seed: int = 0,
+    at_once: int = 10_000,
+) -> Iterator[Drawn]:
+    """Batch after batch of lines, without end: take what is needed.
+
+    Args:
+        max_length: symbols in a line, the prefix included.
+        draw: how to draw symbols, from `make_draw`; by default the model as it is.
+        prefix: what every line begins with; its probability is part of the line's nats.
+        at_once: lines in a batch; fewer where the model needs the memory.
+
+    Raises:
+        UsageError: a setting that means nothing.
+        AlphabetError: the prefix holds a symbol that the alphabet lacks.
+    """
+    if isinstance(max_length, bool) or not isinstance(max_length, int) or not 1 <= max_length <= LONGEST_ASKED:
+        raise UsageError(f"max_length={max_length!r} is not a whole number from 1 to {LONGEST_ASKED:,}. Use 30, say.")
+    model.eval()
+    draw = draw or make_draw(model)
+    begun = alphabet.encode(prefix) if prefix else []
+    if len(begun) >= max_length:
+        raise UsageError(
+            f"the prefix has {len(begun)} symbols, and a line at most {max_length}. "
+            f"Use a shorter prefix or a larger --max-length."
+        )
+    generator = stream(seed, "sampling", _device(model))
+    read = torch.tensor([[BOUNDARY, *begun]], device=generator.device)
+    start = draw.begin(read)
+    spent = 0.0
+    if begun:
+        spent = float(model.target_nats(read[:, :-1], read[:, 1:], model.begin(1)).sum())
+    while True:
+        yield _batch(draw, start, min(at_once, draw.most_at_once), begun, spent, max_length, alphabet, generator)
+
+
+def _batch(
+    draw: Draw,
+    start: Any,
+    count: int,
+    begun: list[int],
+    spent: float,
+    max_length: int,
+    alphabet: Alphabet,
+    generator: torch.Generator,
+) -> Drawn:
+    position = select(start, torch.zeros(count, dtype=torch.long, device=generator.device))
+    going = torch.arange(count, device=generator.device)
+    nats = torch.full((count,), spent, dtype=torch.float64, device=generator.device)
+    lengths = torch.full((count,), max_length, device=generator.device)
+    columns: list[tuple[torch.Tensor, torch.Tensor]] = []
+    ended_at = torch.zeros(count, dtype=torch.bool, device=generator.device)
+    for length in range(len(begun), max_length + 1):
+        symbols, symbol_nats, position = draw.step(position, generator)
+        ended = symbols == BOUNDARY
+        if length == max_length:  # only an end still fits
+            nats[going[ended]] += symbol_nats[ended]
+            ended_at[going[ended]] = True
+            break
+        nats[going] += symbol_nats
+        columns.append((going, symbols))
+        if bool(ended.any()):
+            lengths[going[ended]] = length
+            ended_at[going[ended]] = True
+            rows = (~ended).nonzero()[:, 0]
+            going, position = going[rows], select(position, rows)
+            if not len(going):
+                break
+    ids = torch.zeros(count, len(begun) + len(columns), dtype=torch.int32, device=generator.device)
+    ids[:, : len(begun)] = torch.tensor(begun, dtype=torch.int32, device=generator.device)
+    for column, (rows, symbols) in enumerate(columns, start=len(begun)):
+        ids[rows, column] = symbols.int()
+    texts = alphabet.decode_rows(ids.cpu().numpy(), lengths.cpu().numpy())
+    return Drawn(texts, nats.cpu().numpy(), ~ended_at.cpu().numpy())
+
+
+def _device(model: LanguageModel[Any]) -> str:
+    tensor = next(model.parameters(), next(model.buffers(), None))
+    return "cpu" if tensor is None else str(tensor.device)

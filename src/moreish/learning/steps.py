@@ -1,0 +1,80 @@
+"""How each model learns, step by step: counting is one step, one layer descends or takes its closed form."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from moreish.errors import MoreishError
+from moreish.learning.recipe import Recipe
+from moreish.models.catalog import find_model
+from moreish.models.counts import Grams, count_grams
+from moreish.models.model import LanguageModel
+from moreish.models.ngram import NGram, NGramConfig
+from moreish.models.one_layer import OneLayer
+from moreish.text.alphabet import Alphabet
+from moreish.text.lines import Lines
+
+
+def fit_lines(recipe: Recipe, lines: Lines, alphabet: Alphabet, device: str = "cpu") -> LanguageModel[Any]:
+    """The model that a recipe makes of some lines."""
+    model: LanguageModel[Any] | None = None
+    for _, _, model in learn(recipe, lines, alphabet, device):  # noqa: B007
+        pass
+    assert model is not None
+    return model
+
+
+def learn(
+    recipe: Recipe, lines: Lines, alphabet: Alphabet, device: str
+) -> Iterator[tuple[int, float | None, LanguageModel[Any]]]:
+    """Yields (step, loss or None, model) after each step; counting is one step without a loss."""
+    entry = find_model(recipe.model)
+    config = entry.configure(symbols=len(alphabet), **recipe.settings)
+    if isinstance(config, NGramConfig):
+        yield 1, None, NGram.fit(config, count_grams(lines, alphabet, config.order)).to(device)
+        return
+    model = entry.build(config, seed=recipe.seed).to(device)
+    if not isinstance(model, OneLayer):
+        yield 1, None, model
+        return
+    pairs = count_grams(lines, alphabet, 2)
+    if recipe.method == "closed-form":
+        model.set_closed_form(pairs)
+        yield 1, None, model
+        return
+    yield 0, None, model
+    for step, loss in descend(model, pairs, recipe):
+        yield step, loss, model
+
+
+def descend(model: OneLayer, pairs: Grams, recipe: Recipe) -> Iterator[tuple[int, float]]:
+    """Full-batch gradient descent as in the lecture: after each step, its number and the loss before it.
+
+    The lecture multiplies a one-hot row for each of 228,146 pairs. Equal inputs give equal rows, so the same loss and
+    the same gradient come from each symbol once, its pairs weighted by their counts.
+
+    Raises:
+        MoreishError: the loss is no longer finite; the weights before that step stand.
+    """
+    device = model.weight.device
+    weights = torch.zeros(model.weight.shape, device=device)
+    rows = torch.from_numpy(pairs.rows).long().to(device)
+    weights[rows[:, 0], rows[:, 1]] = torch.from_numpy(pairs.counts / pairs.counts.sum()).float().to(device)
+    every_symbol = torch.arange(model.config.symbols, device=device)[:, None]
+    for step in range(1, recipe.steps + 1):
+        nats: Tensor = -(weights * torch.log_softmax(model.score(every_symbol), -1)).sum()
+        loss = nats + recipe.weight_decay * model.weight.square().mean()
+        (gradient,) = torch.autograd.grad(loss, [model.weight])
+        if not math.isfinite(loss.item()) or not bool(gradient.isfinite().all()):
+            raise MoreishError(
+                f"step {step}: the loss is {loss.item()}, so learning stops; the weights before it stand. "
+                f"Use a smaller --lr than {recipe.lr:g}."
+            )
+        with torch.no_grad():
+            model.weight.sub_(recipe.lr * gradient)
+        yield step, nats.item()

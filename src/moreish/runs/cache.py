@@ -1,0 +1,101 @@
+"""Lists learnt before: `moreish more` learns a list once and knows it again by its fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from moreish.errors import MoreishError, RunError, RunLocked, StorageError
+from moreish.learning.choose import choose
+from moreish.learning.fit import fit, make_recipe
+from moreish.learning.recipe import Trained
+from moreish.runs.directory import RUN_FILE, load, remove, save
+from moreish.storage import make_directory
+from moreish.text.corpus import Corpus
+from moreish.text.reading import ReadOptions, ReadReport, blocks
+
+RECIPES = 1
+"""Raised whenever the same request would now be learnt differently, so that older runs are not taken for it."""
+MOST_KEPT = 32
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """A trained model, one sentence on why it was chosen, and what there is to warn of."""
+
+    trained: Trained
+    why: str
+    warnings: list[str]
+    known: bool
+
+
+def cache_directory() -> Path:
+    """$MOREISH_CACHE, else the user's cache directory, else one under the system's temporary directory."""
+    if own := os.environ.get("MOREISH_CACHE"):
+        return Path(own)
+    if xdg := os.environ.get("XDG_CACHE_HOME"):
+        return Path(xdg) / "moreish"
+    with suppress(RuntimeError):
+        return Path.home() / ".cache" / "moreish"
+    return Path(tempfile.gettempdir()) / f"moreish-{os.getuid()}"
+
+
+def learn_once(
+    source: str, options: ReadOptions, symbols: str, model: str, settings: dict[str, Any], *, fresh: bool = False
+) -> Learnt:
+    """Learn a list, or take what was learnt of it before.
+
+    Args:
+        model: an id of MODELS, or `auto`.
+        fresh: learn again even if this list is known.
+
+    Raises:
+        MoreishError: the list cannot be read or learnt. A cache that cannot be used is a warning, not an error.
+    """
+    report = ReadReport()
+    corpus: Corpus | None = None
+    if source == "-":
+        corpus = Corpus.read(source, symbols=symbols, options=options)  # type: ignore[arg-type]
+        report, fingerprint = corpus.report or report, corpus.fingerprint
+    else:
+        for _ in blocks(source, options, report):
+            pass
+        fingerprint = report.sha256
+    asked = json.dumps([RECIPES, fingerprint, symbols, model, settings], sort_keys=True)
+    key = hashlib.sha256(asked.encode()).hexdigest()[:16]
+    place = cache_directory() / key
+    if not fresh and (place / RUN_FILE).is_file():
+        with suppress(MoreishError):  # a damaged one is learnt anew
+            trained = load(place)
+            trained = replace(trained, corpus=replace(trained.corpus, name=report.name))
+            return Learnt(trained, trained.recipe.why, report.warnings, known=True)
+    corpus = corpus or Corpus.read(source, symbols=symbols, options=options)  # type: ignore[arg-type]
+    if model == "auto":
+        name, chosen, why = choose(corpus)
+        trained = fit(corpus, name, why=why, **chosen)
+    else:
+        make_recipe(corpus, model, **settings)
+        trained = fit(corpus, model, why=f"{model}, as asked for", **settings)
+    warnings = list(report.warnings)
+    try:
+        make_directory(place.parent)
+        trained = save(trained, place, overwrite=True)
+        _prune(place.parent)
+    except (StorageError, RunError, RunLocked) as error:
+        warnings.append(f"what was learnt is not kept for next time: {error}")
+    return Learnt(trained, trained.recipe.why, warnings, known=False)
+
+
+def _prune(cache: Path) -> None:
+    """Keep the newest runs only, so that the cache does not grow for ever."""
+    runs = [entry for entry in cache.iterdir() if (entry / RUN_FILE).is_file()]
+    runs.sort(key=lambda entry: (entry / RUN_FILE).stat().st_mtime, reverse=True)
+    for old in runs[MOST_KEPT:]:
+        with suppress(MoreishError, OSError):
+            remove(old)

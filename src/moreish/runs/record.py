@@ -1,0 +1,140 @@
+"""What run.toml and a checkpoint's description may say: both may come from a stranger, so every value is checked."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from moreish.errors import CheckpointError, RunError
+from moreish.learning.recipe import Recipe
+from moreish.text.alphabet import Alphabet
+
+Count = Field(ge=0, le=2**53)
+Setting = bool | int | float | str
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class RunSection(_Strict):
+    """Which run this is."""
+
+    id: str = Field(pattern=r"^[0-9a-f]{16}$")
+    format: Literal[1]
+    moreish: str = Field(max_length=64)
+
+
+class RecipeSection(_Strict):
+    """The recipe, as in `Recipe`."""
+
+    model: str = Field(max_length=64)
+    settings: dict[str, Setting]
+    method: Literal["counting", "gradient", "closed-form"]
+    steps: int = Count
+    lr: float = Field(ge=0)
+    weight_decay: float = Field(ge=0)
+    seed: int = Field(ge=0, lt=2**63)
+    split: Literal["unique", "lecture", "none"]
+    split_seed: int = Field(ge=0, lt=2**63)
+    symbols: Literal["characters", "graphemes", "words", "bytes"]
+    why: str = Field(default="", max_length=1000)
+
+
+class ListRecord(_Strict):
+    """The list: how many lines in each part, and the file that keeps them (or their hashes)."""
+
+    name: str = Field(max_length=4096)
+    lines: int = Count
+    train: int = Count
+    dev: int = Count
+    test: int = Count
+    kfold: bool
+    fingerprint: str = Field(max_length=64)
+    longest: int = Count
+    kept: bool
+    bytes: int = Count
+    sha256: str = Field(max_length=64)
+
+
+class AlphabetSection(_Strict):
+    """How many symbols there are and what they are; the symbols themselves are in the checkpoint."""
+
+    kind: Literal["characters", "graphemes", "words", "bytes"]
+    symbols: int = Count
+
+
+class RunRecord(_Strict):
+    """The whole of run.toml."""
+
+    run: RunSection
+    recipe: RecipeSection
+    list: ListRecord
+    alphabet: AlphabetSection
+
+    @property
+    def id(self) -> str:
+        """The run's own name, by which its checkpoints are known."""
+        return self.run.id
+
+    @classmethod
+    def new(cls, *, id: str, version: str, recipe: Recipe, listed: ListRecord, alphabet: Alphabet) -> RunRecord:
+        """The record of a run that begins."""
+        return cls(
+            run=RunSection(id=id, format=1, moreish=version),
+            recipe=RecipeSection.model_validate(recipe.to_dict()),
+            list=listed,
+            alphabet=AlphabetSection(kind=alphabet.kind, symbols=len(alphabet)),
+        )
+
+    def to_toml(self, file: dict[str, Any]) -> str:
+        """The text of run.toml; `file` says what became of the lines' file (bytes, sha256)."""
+        values = self.model_dump()
+        values["list"].update(file)
+        return tomli_w.dumps(values)
+
+
+class CheckpointMeta(_Strict):
+    """A checkpoint's description of itself; `step` is added by whoever writes the file."""
+
+    format: Literal[1]
+    run: str = Field(pattern=r"^[0-9a-f]{16}$")
+    model: str = Field(max_length=64)
+    config: dict[str, Setting]
+    alphabet_kind: Literal["characters", "graphemes", "words", "bytes"]
+    alphabet_bytes: int = Count
+    step: int | None = None
+
+    @classmethod
+    def parse(cls, values: dict[str, Any]) -> CheckpointMeta:
+        """Check a description read from a file.
+
+        Raises:
+            CheckpointError: names the first key that is wrong.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise CheckpointError(f"its description is not one of ours: {_first(error)}") from None
+
+
+def parse_run(text: bytes, name: str) -> RunRecord:
+    """Read run.toml.
+
+    Raises:
+        RunError: it is no TOML, or names the first key that is wrong.
+    """
+    try:
+        return RunRecord.model_validate(tomllib.loads(text.decode()))
+    except ValidationError as error:
+        raise RunError(f"{name} is not one of ours: {_first(error)}. Restore it, or train again.") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise RunError(f"{name} cannot be read: {str(error)[:200]}. Restore it, or train again.") from None
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    return f"{'.'.join(str(part) for part in first['loc'])[:100]}: {first['msg']}"
