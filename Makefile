@@ -71,7 +71,9 @@ BASE = import sys; print(sys._base_executable)
 VERSION = import platform; print(platform.python_version())
 HAS_TORCH = import importlib.metadata as m; m.version("torch")
 
-.venv/ready-demo .venv/ready-test: .venv/ready-%: pyproject.toml $(CONSTRAINTS) $(ANEW)
+.venv/bin/python: # no recipe: where it is gone, or a link to a Python that is gone, the set-up runs
+
+.venv/ready-demo .venv/ready-test: .venv/ready-%: pyproject.toml $(CONSTRAINTS) .venv/bin/python $(ANEW)
 	@trap 'exit 130' HUP INT TERM; \
 	stop() { echo "$$*" >&2; exit 1; }; \
 	give_up() { rm -f .venv/setting-up; stop "The set-up stopped where pip says above. Mend that and run make $* again."; }; \

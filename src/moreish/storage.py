@@ -356,14 +356,18 @@ def _checked(path: str | os.PathLike[str]) -> Path:
 
 def _target(path: Path) -> tuple[Path, int, bool]:
     """Where a file is to be put, the permissions it gets there, and whether one stands there already."""
-    target = Path(os.path.realpath(path)) if path.is_symlink() else path
+    target = path
     try:
+        if path.is_symlink():
+            target = Path(os.path.realpath(path))
         mode = target.stat().st_mode
     except OSError:  # not there, or the coming operations say what is wrong
         return target, 0o666, False
     if not stat.S_ISREG(mode):
         what = "a directory" if stat.S_ISDIR(mode) else "a pipe or a device"
         raise StorageError(f"cannot write {_shown(path)}: {what} has that name. Choose another.")
+    if not os.access(target, os.W_OK):  # replacing it would only need the directory's consent
+        _refuse("write", path, OSError(errno.EACCES, ""), "what stood there before")
     return target, stat.S_IMODE(mode), True
 
 
@@ -402,10 +406,12 @@ def _write(handle: int, chunk: bytes | memoryview) -> int:
 
 
 def _settle(handle: int, size: int) -> None:
-    """See that a file is on the disk and as long as it must be: a full disk may cut it and report nothing."""
+    """See that a file is on the disk, still has a name, and is whole: a full disk may cut it and report nothing."""
     disk.fsync(handle)
     if disk.size(handle) != size:
         raise OSError(errno.ENOSPC, "")
+    if not os.fstat(handle).st_nlink:
+        raise OSError(errno.ENOENT, "")
 
 
 def _removed(path: Path) -> bool:

@@ -205,9 +205,9 @@ ENCODINGS = [
          facts={"bom": True, "bytes": 8}),
     Case("a second byte-order mark inside", b"anna\n\xef\xbb\xbfbob\n", "accept",
          "Only at the beginning is it a mark; here it is the character U+FEFF.", lines=["anna", "\ufeffbob"]),
-    Case("UTF-16 with a byte-order mark", "anna\n".encode("utf-16"), "refuse", "It says what it is, and so does the refusal.",
+    Case("UTF-16 with a byte-order mark", "anna\n".encode("utf-16"), "refuse", "The mark says what it is.",
          "list.txt, line 1, byte 0: 0xff begins UTF-16 text, not UTF-8. Pass --encoding utf-16."),
-    Case("UTF-32 with a byte-order mark", "anna\n".encode("utf-32"), "refuse", "It says what it is, and so does the refusal.",
+    Case("UTF-32 with a byte-order mark", "anna\n".encode("utf-32"), "refuse", "The mark says what it is.",
          "list.txt, line 1, byte 0: 0xff begins UTF-32 text, not UTF-8. Pass --encoding utf-32."),
     Case("UTF-16 without a mark", "anna\nbob\n".encode("utf-16-le"), "refuse", "Every other byte is NUL.",
          "list.txt, line 1, byte 1: 0x00 is NUL, which text does not hold. "

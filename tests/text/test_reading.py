@@ -166,7 +166,7 @@ def lines_of(text: str) -> list[str]:
     return [line for line in lines if line]
 
 
-@given(texts, st.integers(1, 40))
+@given(texts, st.sampled_from([1, 3, 8, 1000]))
 @settings(deadline=None, max_examples=6500)
 def test_the_lines_of_any_text_come_back_in_nfc(here_for_all: Path, text: str, chunk: int):
     path = fresh(here_for_all, "any.txt", text.encode())
@@ -183,7 +183,7 @@ def test_the_lines_of_any_text_come_back_in_nfc(here_for_all: Path, text: str, c
     assert report.blank_lines == len(text.removeprefix("\ufeff").removesuffix("\n").split("\n")) - len(lines)
 
 
-@given(texts, st.sampled_from(["utf-16", "utf-32-be", "gb18030", "utf-7"]), st.integers(1, 9))
+@given(texts, st.sampled_from(["utf-16", "utf-32-be", "gb18030", "utf-7"]), st.sampled_from([1, 3, 1000]))
 @settings(deadline=None, max_examples=1500)
 def test_any_encoding_of_all_characters_comes_back(here_for_all: Path, text: str, encoding: str, chunk: int):
     path = fresh(here_for_all, "encoded.txt", f"first\n{text}".encode(encoding))

@@ -33,13 +33,14 @@ def heat(share: float) -> tuple[str, str]:
     share = max(0.0, min(1.0, share))
     low, high = (222, 235, 247), (8, 48, 107)
     r, g, b = (round(x + (y - x) * share) for x, y in zip(low, high))
-    return f"rgb({r},{g},{b})", "white" if share > 0.45 else "black"
+    return f"rgb({r},{g},{b})", "#ffffff" if share > 0.55 else "#000000"
 
 
 def count_table(counts: list[list[int]], labels: list[str], width: int, colour: bool = True) -> Text:
     """A table of counts as a picture: row = the symbol before, column = the symbol after.
 
-    Each cell is shaded by its share of the row, on a square-root scale so that rare pairs still show. With room the
+    Each cell is shaded by its share of the row, on a square-root scale, so that rare pairs still show, up to the
+    table's largest share. With room the
     counts stand in the cells; in a narrow terminal cells are two columns of colour each. Without colour the counts
     are printed whatever the width.
     """
@@ -49,11 +50,12 @@ def count_table(counts: list[list[int]], labels: list[str], width: int, colour: 
     for label in labels:
         out.append(f"{label[:2]:>{size}}", style="bold")
     out.append("\n")
+    most = max((count / sum(row) for row in counts for count in row if count), default=1.0)
     for label, row in zip(labels, counts):
         total = sum(row)
         out.append(f"{label[:2]:>2} ", style="bold")
         for count in row:
-            share = (count / total) ** 0.5 if total else 0.0
+            share = (count / total / most) ** 0.5 if total else 0.0
             background, foreground = heat(share)
             cell = _short(count, size - 1) if size > 2 and count else ""
             out.append(f"{cell:>{size}}", style=f"{foreground} on {background}" if count else "default")

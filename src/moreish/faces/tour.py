@@ -63,7 +63,8 @@ def tour(console: Console) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         run = Path(scratch) / "dinosaurs"
         other = Corpus.read(OTHER)
-        save(fit(other, "ngram", order=4), run)
+        model, chosen, why = choose(other)
+        save(fit(other, model, why=why, **chosen), run)
         found = sample(load(run), 8, new_only=True, distinct=True, seed=SEED)
     console.print(Text(", ".join(line.text for line in found.lines), "bold"))
     console.print(*novelty_words(found, SEED), sep="\n")

@@ -44,6 +44,8 @@ class Entry:
     title: str
     model: type[LanguageModel[Any]]
     config: type
+    fixed: tuple[str, ...] = ()
+    """Settings that make this model what it is, and so are no choice."""
 
     def __call__(self, symbols: int, seed: int = 0, **given: Any) -> LanguageModel[Any]:
         return self.build(self.configure(symbols=symbols, **given), seed=seed)
@@ -68,15 +70,15 @@ class Entry:
         """Every setting, with its default and meaning."""
         for f in fields(self.config):
             default = None if f.default is MISSING else f.default
-            yield Key(f.name, default, MEANINGS[f.name], f.name not in FOUND_BY_FITTING)
+            yield Key(f.name, default, MEANINGS[f.name], f.name not in (*FOUND_BY_FITTING, *self.fixed))
 
 
 MODELS: dict[str, Entry] = {
     entry.name: entry
     for entry in (
         Entry("uniform", "every symbol equally likely: the line to start from", Uniform, UniformConfig),
-        Entry("unigram", "how often each symbol stands anywhere", NGram, UnigramConfig),
-        Entry("bigram", "which symbol follows which, by counting", NGram, BigramConfig),
+        Entry("unigram", "how often each symbol stands anywhere", NGram, UnigramConfig, ("order",)),
+        Entry("bigram", "which symbol follows which, by counting", NGram, BigramConfig, ("order",)),
         Entry("ngram", "the last few symbols, by counting; Kneser-Ney smoothing", NGram, NGramConfig),
         Entry("one-layer", "the bigram as a network: one-hot inputs, one linear layer", OneLayer, OneLayerConfig),
     )

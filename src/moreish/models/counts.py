@@ -25,6 +25,8 @@ KEY_BITS = 62
 SLICE = 1 << 16
 """Symbols coded at a time, so that the arrays between stay in the processor's cache."""
 SORTED_AT_ONCE = 1 << 20
+NARROW_COUNTS = 1 << 30
+"""Symbols counted in 32 bits before the counts move to 64."""
 HIGHEST_ORDER = 64
 
 
@@ -55,7 +57,7 @@ def count_grams(lines: Lines, alphabet: Alphabet, order: int) -> Grams:
         raise ConfigError(f"order={order!r} is not a whole number from 1 to {HIGHEST_ORDER}. Use 5, say.")
     symbols = len(alphabet)
     if order == 2 and _one_byte_each(alphabet):
-        return _count_byte_pairs(lines.blocks(), alphabet)
+        return _count_byte_pairs(lines, alphabet)
     streams = alphabet.encode_blocks(lines.blocks())
     if symbols**order <= DENSE_ENTRIES:
         return _count_dense(streams, symbols, order)
@@ -70,10 +72,10 @@ def _one_byte_each(alphabet: Alphabet) -> bool:
     )
 
 
-def _count_byte_pairs(blocks: Iterable[bytes], alphabet: Alphabet) -> Grams:
+def _count_byte_pairs(lines: Lines, alphabet: Alphabet) -> Grams:
     """Bigrams as pairs of neighbouring bytes, the newline being the boundary: two bytes are one 16-bit index."""
     pairs = np.zeros(1 << 16, dtype=np.int64)
-    for block in blocks:
+    for block in lines.blocks():
         text = np.frombuffer(b"\n" + block, dtype=np.uint8)  # blocks begin and end with a line
         even = text[: len(text) // 2 * 2].view(np.uint16)
         odd = text[1:].copy()[: (len(text) - 1) // 2 * 2].view(np.uint16)
@@ -83,7 +85,11 @@ def _count_byte_pairs(blocks: Iterable[bytes], alphabet: Alphabet) -> Grams:
     if np.little_endian:
         table = table.T
     at = np.array([NEWLINE, *map(ord, alphabet.symbols)])
-    return _of_dense(table[np.ix_(at, at)].reshape(-1), len(alphabet), 2)
+    known = table[np.ix_(at, at)]
+    if known.sum() != pairs.sum():
+        for _ in alphabet.encode_blocks(lines.blocks()):  # finds the symbol that the alphabet lacks, and says where
+            pass
+    return _of_dense(known.reshape(-1), len(alphabet), 2)
 
 
 def _codes(stream: np.ndarray, symbols: int, order: int) -> Iterator[np.ndarray]:
@@ -115,7 +121,7 @@ def _count_dense(streams: Iterable[np.ndarray], symbols: int, order: int) -> Gra
         for code in _codes(stream, symbols, order):
             np.add.at(table, code, one)
         since += len(stream)
-        if since > 2**30:  # before 32 bits can overflow
+        if since > NARROW_COUNTS:
             wide = table.astype(np.int64) if wide is None else wide + table
             table[:] = 0
             since = 0

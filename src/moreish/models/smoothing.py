@@ -94,7 +94,8 @@ def fit_automaton(grams: Grams, smoothing: str) -> Automaton:
         else:
             rows, counts = level.rows, level.counts
             amounts = level.adjusted if kind == "kneser-ney" else counts
-            fresh = np.concatenate([[True], (rows[1:, :-1] != rows[:-1, :-1]).any(1)])
+            fresh = np.ones(len(rows), bool)  # no rows at all where the order is longer than every line
+            fresh[1:] = (rows[1:, :-1] != rows[:-1, :-1]).any(1)
             context = np.cumsum(fresh) - 1
             contexts.append(rows[fresh, :-1])
             below_states = find_rows(contexts[-1][:, 1:], contexts[-2], symbols) if k > 2 else 0

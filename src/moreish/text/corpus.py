@@ -219,11 +219,16 @@ def _same_again(source: str | os.PathLike[str], options: ReadOptions, first: Rea
 def _checked_lines(lines: Iterable[str], name: str) -> Lines:
     kept = list(lines)
     for i, line in enumerate(kept, start=1):
-        if not isinstance(line, str) or not line or "\n" in line:
+        if not isinstance(line, str) or not line or "\n" in line or not _is_unicode(line):
             raise ListError(
-                f"{name}, item {i}: {line!r:.60} is not a line of text. Give non-empty str without newlines."
+                f"{name}, item {i}: {line!r:.60} is not a line of text. Give non-empty str without newlines "
+                f"and half surrogate pairs."
             )
     return Lines.of(kept)
+
+
+def _is_unicode(line: str) -> bool:
+    return line.isascii() or not any("\ud800" <= c <= "\udfff" for c in line)  # half a surrogate pair has no bytes
 
 
 def _fingerprint(lines: Lines) -> str:

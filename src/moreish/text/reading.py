@@ -212,14 +212,12 @@ class _Reading:
 
     def _clean(self, block: bytes) -> bytes:
         """Whole lines made clean, and counted; b"" where all of them are empty."""
-        lines, has_blanks, has_controls = self._look(block)
-        if not block.isascii():
+        lines, has_blanks, is_plain = self._look(block)
+        if not is_plain:
             block = self._composed(block)
-        elif has_controls and b"\0" in block:
-            decode(block, self.place)
-        if has_controls:
-            block = self._controlled(block)
-            has_blanks = block.startswith(b"\n") or b"\n\n" in block
+            if np.count_nonzero(np.frombuffer(block, np.uint8) < 32) != lines:
+                block = self._controlled(block)
+                has_blanks = block.startswith(b"\n") or b"\n\n" in block
         blanks = 0
         if has_blanks:
             kept = [line for line in block.split(b"\n") if line]
@@ -230,20 +228,22 @@ class _Reading:
         return block
 
     def _look(self, block: bytes) -> tuple[int, bool, bool]:
-        """(line ends, whether a line is empty, whether there are control characters but line ends) of whole lines."""
+        """(line ends, whether a line is empty, whether all is ASCII without control characters) of whole lines."""
         if len(block) > self.scratch.shape[1]:
             # Kept from block to block: fresh pages for each would cost a third of the speed.
             self.scratch = np.empty((2, 2 * len(block)), dtype=bool)
-        codes = np.frombuffer(block, np.uint8)
+        codes = np.frombuffer(block, np.int8)  # signed, so that what is no ASCII is below 32 too
         ends, low = self.scratch[:, : len(block)]
         np.equal(codes, NEWLINE, out=ends)
         lines = int(np.count_nonzero(ends))
         has_blanks = bool(ends[0] or np.logical_and(ends[1:], ends[:-1], out=low[1:]).any())
-        return lines, has_blanks, int(np.count_nonzero(np.less(codes, 32, out=low))) != lines
+        return lines, has_blanks, int(np.count_nonzero(np.less(codes, 32, out=low))) == lines
 
     def _composed(self, block: bytes) -> bytes:
         """A block found to be text, in NFC."""
         text = decode(block, self.place)
+        if block.isascii():
+            return block
         if "\ufffd" in text:
             self._note("replacement_characters", text.count("\ufffd"), text.count("\n", 0, text.index("\ufffd")))
         if self.options.normalize == "none":
@@ -262,6 +262,8 @@ class _Reading:
             self.report.crlf_lines += crlf
             block = block.replace(b"\r\n", b"\n")
         odd = block.translate(None, NOT_ODD)
+        if not odd:
+            return block
         others = odd.replace(b"\r", b"")
         if others != odd:
             self._note("carriage_returns", len(odd) - len(others), block.count(b"\n", 0, block.index(b"\r")))

@@ -1,0 +1,51 @@
+"""docs/json.md names exactly the keys that the commands print."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from moreish.faces.cli import run
+
+PAGE = Path(__file__).parents[2] / "docs" / "json.md"
+SECTIONS = dict(re.findall(r"^## moreish (.+?)\n(.*?)(?=^## |\Z)", PAGE.read_text(encoding="utf-8"), re.S | re.M))
+
+
+@pytest.fixture(scope="module")
+def bigram(tmp_path_factory: pytest.TempPathFactory) -> str:
+    directory = str(tmp_path_factory.mktemp("json") / "run")
+    assert run(["train", "dinosaurs", "--model", "bigram", "--run", directory]) == 0
+    return directory
+
+
+CASES = {
+    "inspect": ["inspect", "dinosaurs"],
+    "train": ["train", "minerals", "--run", "TMP"],
+    "evaluate": ["evaluate", "RUN"],
+    "sample": ["sample", "RUN", "-n", "3"],
+    "more": ["more", "dinosaurs", "-n", "3"],
+    "score": ["score", "RUN", "Ankylosaurus"],
+    "show": ["show", "RUN"],
+    "models": ["models"],
+    "models NAME": ["models", "ngram"],
+    "models --of RUN": ["models", "--of", "RUN"],
+    "lists": ["lists"],
+    "lists NAME": ["lists", "minerals"],
+}
+
+
+@pytest.mark.parametrize("section", CASES)
+def test_the_page_names_every_key_and_no_other(section, bigram, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("MOREISH_CACHE", str(tmp_path / "cache"))
+    words = [{"RUN": bigram, "TMP": str(tmp_path / "run")}.get(word, word) for word in CASES[section]]
+    assert run([*words, "--json"]) == 0
+    rows = re.findall(r"^\| (`.+?) \|", SECTIONS[section], re.M)
+    documented = {key for row in rows for key in re.findall(r"`(\w+)`", row)}
+    assert set(json.loads(capsys.readouterr().out)) == documented
+
+
+def test_every_section_is_tried():
+    assert set(CASES) == set(SECTIONS)
