@@ -29,7 +29,7 @@ help:
 	@echo 'make test    run the tests (N=2 at once; ARGS="-k reading" for some of them)'
 	@echo 'make check   ruff (rules and format) and pyright'
 	@echo 'make bench   measure speed against the references; writes out/bench.json (NAMES=names.txt)'
-	@echo 'make docs    write the generated pages again: docs/commands.md, docs/input.md'
+	@echo 'make docs    write docs/commands.md, docs/input.md and the README'\''s pictures again'
 	@echo 'make clean   remove .venv, caches and out/; never runs/'
 	@echo 'Settings: PYTHON=python3.12   CONSTRAINTS= (no pins)   VENV_FLAGS=--system-site-packages (a torch you have)'
 
@@ -55,6 +55,7 @@ docs: .venv/ready-test
 	@mkdir -p out
 	.venv/bin/python -m moreish.faces.cli.reference > out/commands.md && mv out/commands.md docs/commands.md
 	.venv/bin/python tests/text/bad_lists.py > out/input.md && mv out/input.md docs/input.md
+	.venv/bin/python docs/pictures.py
 
 clean:
 	rm -rf .venv out build dist .pytest_cache .hypothesis .ruff_cache

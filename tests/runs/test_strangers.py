@@ -25,6 +25,8 @@ SEALED = '"sha256":"' + "0" * 64 + '"'
 COUNTS = '"counts":{"dtype":"I32","shape":[3,3],"data_offsets":[4,40]}'
 SCALE = '"scale":{"dtype":"F32","shape":[],"data_offsets":[0,4]}'
 GOOD_META = {"run": RUN, "format": 1, "step": 10, "config": {"symbols": 3}}
+SETTINGS = json.dumps(GOOD_META)
+TEXT = json.dumps(SETTINGS)
 MIB = 1 << 20
 
 
@@ -71,19 +73,19 @@ STRANGERS: dict[str, bytes] = {
     "a byte-order mark": forged("\ufeff" + described()),
     **{f"the header {text}": forged(text) for text in ("null", "[]", "1", '"x"', "{}", "{", "}", "nan", "{'a':1}")},
     "a key twice": forged(described(COUNTS, COUNTS, SCALE)),
-    "a key twice in the settings": forged(described(meta='{"run":"5f0c","run":"5f0c","format":1,"step":10}')),
+    "a key twice in the settings": forged(described(meta=SETTINGS[:-1] + ',"step":10}')),
     "a key twice in a tensor": with_counts('"shape"', '"dtype":"I32","shape"'),
-    "metadata twice": forged(described(f'"__metadata__":{{"moreish":"{{}}",{SEALED}}}', COUNTS, SCALE)),
+    "metadata twice": forged(described(f'"__metadata__":{{"moreish":{TEXT},{SEALED}}}', COUNTS, SCALE)),
     "no metadata": forged("{" + COUNTS + "," + SCALE + "}"),
     "metadata of numbers": forged(described(metadata='"__metadata__":{"moreish":1,"sha256":2}')),
-    "metadata with more": forged(described(metadata=f'"__metadata__":{{"moreish":"{{}}",{SEALED},"a":"b"}}')),
+    "metadata with more": forged(described(metadata=f'"__metadata__":{{"moreish":{TEXT},{SEALED},"a":"b"}}')),
     "metadata that is a list": forged(described(metadata='"__metadata__":[]')),
-    "no hash": forged(described(metadata='"__metadata__":{"moreish":"{}"}')),
-    "a short hash": forged(described(metadata='"__metadata__":{"moreish":"{}","sha256":"00"}')),
+    "no hash": forged(described(metadata=f'"__metadata__":{{"moreish":{TEXT}}}')),
+    "a short hash": forged(described(metadata=f'"__metadata__":{{"moreish":{TEXT},"sha256":"00"}}')),
     "a hash of spaces": forged(described().replace("0" * 64, " " * 64)),
     "a hash spelt otherwise": forged(described().replace('"sha256":"0', '"sha256": "0')),
-    **{f"{text[:9]} in the settings": forged(described(meta='{"a":' + text + "}"))
-       for text in ("NaN", "Infinity", "-Infinity", "1e999", "9" * 5000, "[" * 900 + "]" * 900, "[" * 20_000, "{")},
+    **{f"{text[:9]} in the settings": forged(described(meta=SETTINGS[:-1] + ',"a":' + text + "}"))
+       for text in ("NaN", "Infinity", "-Infinity", "1e999", "9" * 5000, "[" * 8000 + "]" * 8000, "[" * 20_000, "{")},
     "settings that are a list": forged(described(meta="[1]")),
     "nesting": forged('{"a":' + "[" * 20_000 + "]" * 20_000 + "}"),
     "deeper nesting": forged("[" * MIB),
@@ -94,6 +96,12 @@ STRANGERS: dict[str, bytes] = {
        for new in ("[4,44]", "[4,36]", "[0,36]", "[8,44]", "[40,4]", "[-36,0]", "[4]", "[4,40,40]", "[4.0,40]", "4",
                    "[true,40]", f"[4,{'9' * 4000}]", "[4,4]", '["4",40]', "null")},
     **{f"dtype {new}": with_counts('"I32"', new) for new in ('"F32"', '"F4"', '"i32"', "1", "null", '["I32"]', '""')},
+    "a hole between tensors": forged(described(COUNTS.replace("[4,40]", "[8,44]"), SCALE), bytes(44)),
+    "tensors that overlap": forged(described(COUNTS.replace("[4,40]", "[0,36]"), SCALE), bytes(36)),
+    "a size that is true": forged(described(
+        '"counts":{"dtype":"I32","shape":[true,true],"data_offsets":[4,8]}', SCALE,
+        meta={**GOOD_META, "config": {"symbols": 1}},
+    ), bytes(8)),
     "a tensor that is a list": forged(described('"counts":[]', SCALE)),
     "a tensor with more": with_counts('"shape"', '"x":1,"shape"'),
     "a tensor less": forged(described(SCALE), bytes(4)),
@@ -133,6 +141,16 @@ def refusal(directory: Path, ask: Callable[[dict[str, Any]], checkpoint.Expected
     return str(caught.value)
 
 
+def quickest(act: Callable[[], object]) -> float:
+    """Seconds of work that it takes, the least of five: other tests may keep the machine busy."""
+    seconds = []
+    for _ in range(5):
+        begin = time.process_time()
+        act()
+        seconds.append(time.process_time() - begin)
+    return min(seconds)
+
+
 def test_a_forged_file_that_is_right_loads(tmp_path):
     (tmp_path / "checkpoint-10.safetensors").write_bytes(forged(described()))
     assert load(tmp_path, expected, run=RUN).tensors["counts"].tolist() == [[0] * 3] * 3
@@ -144,12 +162,8 @@ def test_a_stranger_is_refused_at_once(tmp_path, stranger, monkeypatch):
     for name in ("_unique", "_finite", "_sizes"):  # without the checks of types that only tests have: most of the time
         monkeypatch.setattr(checkpoint, name, inspect.unwrap(getattr(checkpoint, name)))
     (tmp_path / "checkpoint-10.safetensors").write_bytes(STRANGERS[stranger])
-    seconds = []
-    for _ in range(3):
-        begin = time.perf_counter()
-        said = refusal(tmp_path)
-        seconds.append(time.perf_counter() - begin)
-    assert min(seconds) < 0.05
+    assert quickest(lambda: refusal(tmp_path)) < 0.05
+    said = refusal(tmp_path)
     assert len(said) < 800 and said.isprintable()
     tracemalloc.start()
     try:
@@ -167,9 +181,7 @@ def test_a_file_of_terabytes_is_refused_unread(tmp_path):
     for data in (forged(raw), forged(described())):
         path.write_bytes(data)
         os.truncate(path, len(data) - 40 + 4 * side * side + 4)  # sparse
-        begin = time.perf_counter()
-        refusal(tmp_path)
-        assert time.perf_counter() - begin < 0.05
+        assert quickest(lambda: refusal(tmp_path)) < 0.05
 
 
 @pytest.mark.parametrize("error", [KeyError, TypeError, ValueError, RecursionError, MemoryError, ZeroDivisionError])

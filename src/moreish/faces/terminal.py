@@ -141,7 +141,7 @@ def evaluation_table(found: Evaluation, looks: int) -> RenderableType:
 
 def training_summary(trained: Trained, evaluated: Evaluation | None) -> RenderableType:
     """What a training came to."""
-    corpus = trained.corpus
+    corpus, run = trained.corpus, printable(trained.run)
     held = (
         f"{len(corpus.dev):,} dev and {len(corpus.test):,} test lines held out" if len(corpus.dev) else "none held out"
     )
@@ -156,7 +156,7 @@ def training_summary(trained: Trained, evaluated: Evaluation | None) -> Renderab
     if corpus.note:
         lines.append(Text(f"! {corpus.note[:1].upper()}{corpus.note[1:]}.", "yellow"))
     lines.append(
-        Text.assemble("Kept in ", (trained.run, "bold"), f". Next: moreish sample {trained.run} -n 20 --new-only")
+        Text.assemble("Kept in ", (run, "bold"), f". Next: moreish sample {run} -n 20 --new-only")
     )
     return Group(*lines)
 
@@ -181,7 +181,7 @@ def run_table(found: dict[str, Any]) -> RenderableType:
     recipe, listed, evaluated = found["recipe"], found["list"], found["evaluation"]
     table = _grid("dim", "")
     settings = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in recipe["settings"].items())
-    table.add_row("model", f"{recipe['model']} {settings}".strip())
+    table.add_row("model", _plain(f"{recipe['model']} {settings}".strip()))
     table.add_row("parameters", f"{found['parameters']:,}")
     parts = f"{listed['train']:,} train, {listed['dev']:,} dev, {listed['test']:,} test"
     table.add_row("list", _plain(f"{listed['name']}: {listed['lines']:,} lines ({parts})"))
@@ -198,8 +198,8 @@ def run_table(found: dict[str, Any]) -> RenderableType:
         table.add_row("loss", f"{shown} on {evaluated['part']}")
     table.add_row("looks at test", str(found["test_looks"]))
     if recipe["why"]:
-        table.add_row("why", recipe["why"])
-    return Group(Text(found["run"], "bold"), table)
+        table.add_row("why", _plain(recipe["why"]))
+    return Group(_plain(found["run"], "bold"), table)
 
 
 def catalog_table(rows: list[dict[str, Any]]) -> RenderableType:

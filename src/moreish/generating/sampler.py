@@ -11,7 +11,7 @@ import torch
 
 from moreish.errors import UsageError
 from moreish.generating.draws import Draw, make_draw
-from moreish.models.model import LanguageModel, select
+from moreish.models.model import LanguageModel, device_of, select
 from moreish.randomness import stream
 from moreish.shapes import BOUNDARY
 from moreish.text.alphabet import Alphabet
@@ -71,7 +71,7 @@ def draw_lines(
             f"the prefix has {len(begun)} symbols, and a line at most {max_length}. "
             f"Use a shorter prefix or a larger --max-length."
         )
-    generator = stream(seed, "sampling", _device(model))
+    generator = stream(seed, "sampling", str(device_of(model)))
     read = torch.tensor([[BOUNDARY, *begun]], device=generator.device)
     start = draw.begin(read)
     spent = 0.0
@@ -119,8 +119,3 @@ def _batch(
         ids[rows, column] = symbols.int()
     texts = alphabet.decode_rows(ids.cpu().numpy(), lengths.cpu().numpy())
     return Drawn(texts, nats.cpu().numpy(), ~ended_at.cpu().numpy())
-
-
-def _device(model: LanguageModel[Any]) -> str:
-    tensor = next(model.parameters(), next(model.buffers(), None))
-    return "cpu" if tensor is None else str(tensor.device)

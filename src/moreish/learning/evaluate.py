@@ -18,7 +18,7 @@ import torch
 from moreish.errors import MoreishError
 from moreish.learning.recipe import Trained
 from moreish.learning.steps import fit_lines
-from moreish.models.model import LanguageModel
+from moreish.models.model import LanguageModel, device_of
 from moreish.shapes import BOUNDARY
 from moreish.text.alphabet import Alphabet
 from moreish.text.hashing import line_hashes
@@ -72,13 +72,14 @@ def line_nats(model: LanguageModel[Any], alphabet: Alphabet, lines: Lines) -> tu
         AlphabetError: a line holds a symbol that the alphabet lacks.
     """
     model.eval()
+    device = device_of(model)
     stream = alphabet.encode_lines(lines)
     starts = np.flatnonzero(stream == BOUNDARY)  # of each line, and the end of the last
     sizes = np.diff(starts)
     out = np.zeros(len(sizes))
     at_once = POSITIONS_AT_ONCE if model.fitted_by_counting else max(1, CELLS_AT_ONCE // len(alphabet))
     for rows, tokens, targets in _batches(stream, starts[:-1], sizes, at_once):
-        nats = model.target_nats(tokens, targets, model.begin(len(tokens)))
+        nats = model.target_nats(tokens.to(device), targets.to(device), model.begin(len(tokens)))
         inside = torch.arange(nats.shape[1])[None] < torch.from_numpy(sizes[rows])[:, None]
         out[rows] = torch.where(inside, nats.cpu(), 0.0).sum(1, dtype=torch.float64).numpy()
     return out, sizes

@@ -71,6 +71,8 @@ def make_recipe(
         ConfigError: an unknown model or setting, a value it refuses, or a learning rate for a model that counts.
     """
     entry = find_model(model)
+    if "symbols" in settings:
+        raise ConfigError(f"{model}: symbols is the size of the list's alphabet and no choice. Leave it out.")
     settings = {name: value for name, value in settings.items() if value is not None}
     entry.configure(symbols=len(corpus.alphabet), **settings)
     learning = {"steps": steps, "lr": lr, "weight_decay": weight_decay}

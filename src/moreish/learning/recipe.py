@@ -10,6 +10,7 @@ import numpy as np
 
 from moreish.errors import ConfigError
 from moreish.models.model import LanguageModel
+from moreish.randomness import stream_seed
 from moreish.text.alphabet import Alphabet
 from moreish.text.corpus import Corpus
 
@@ -38,6 +39,7 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise ConfigError(f"no method is called {self.method!r}. There are: {', '.join(METHODS)}.")
+        stream_seed(self.seed, "recipe")  # refuses what is no seed, also where nothing is drawn
         if isinstance(self.steps, bool) or not isinstance(self.steps, int) or not 0 <= self.steps <= 10**9:
             raise ConfigError(f"steps={self.steps!r} is not a whole number from 0 to 1,000,000,000. Use 2000, say.")
         _check_number("lr", self.lr, 0.0, 1e6, "Use 50, say: one layer takes large steps.")

@@ -11,6 +11,7 @@ import torch
 
 from moreish.errors import UsageError
 from moreish.learning.recipe import Trained
+from moreish.models.model import device_of
 from moreish.shapes import BOUNDARY
 from moreish.text.alphabet import split_symbols
 
@@ -51,8 +52,7 @@ def score(trained: Trained, texts: str | Iterable[str]) -> list[Scored]:
         if not isinstance(text, str) or "\n" in text or len(text) > LONGEST:
             raise UsageError(f"{text!r:.60} is not one line of at most {LONGEST:,} symbols. Give one line at a time.")
         ids = trained.alphabet.encode(text) if text else []
-        device = next(model.parameters(), next(model.buffers(), torch.zeros(0))).device
-        line = torch.tensor([[BOUNDARY, *ids, BOUNDARY]], device=device)
+        line = torch.tensor([[BOUNDARY, *ids, BOUNDARY]], device=device_of(model))
         nats = model.target_nats(line[:, :-1], line[:, 1:], model.begin(1))[0].double().tolist()
         pieces = [*(split_symbols(text, trained.alphabet.kind) if text else []), ""]
         out.append(Scored(text, math.fsum(nats), list(zip(pieces, nats))))

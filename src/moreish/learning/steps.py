@@ -13,7 +13,7 @@ from moreish.errors import MoreishError
 from moreish.learning.recipe import Recipe
 from moreish.models.catalog import find_model
 from moreish.models.counts import Grams, count_grams
-from moreish.models.model import LanguageModel
+from moreish.models.model import LanguageModel, place
 from moreish.models.ngram import NGram, NGramConfig
 from moreish.models.one_layer import OneLayer
 from moreish.text.alphabet import Alphabet
@@ -36,9 +36,9 @@ def learn(
     entry = find_model(recipe.model)
     config = entry.configure(symbols=len(alphabet), **recipe.settings)
     if isinstance(config, NGramConfig):
-        yield 1, None, NGram.fit(config, count_grams(lines, alphabet, config.order)).to(device)
+        yield 1, None, place(NGram.fit(config, count_grams(lines, alphabet, config.order)), device)
         return
-    model = entry.build(config, seed=recipe.seed).to(device)
+    model = place(entry.build(config, seed=recipe.seed), device)
     if not isinstance(model, OneLayer):
         yield 1, None, model
         return

@@ -56,7 +56,7 @@ class Entry:
         Raises:
             ConfigError: an unknown key or a value that the config refuses.
         """
-        settable = {key.name for key in self.settings()}
+        settable = {f.name for f in fields(self.config)} - {"states", "edges"}
         for name in given:
             if name not in settable:
                 raise ConfigError(f"{self.name} has no setting {name!r}. {did_you_mean(name, settable)}")

@@ -6,6 +6,7 @@
     select-commutes        choosing rows of a state, then reading, is reading, then choosing rows
     nothing-changed        reading changes neither tokens nor state nor the model's tensors
     batch-first            every tensor in a state has the batch first
+    nats-of-logits         target_nats gives what the logits say: a model is measured by what it samples from
     same-seed              the same seed gives the same parameters
     config-round-trip      config -> dict -> config -> weights gives equal logits
     every-gradient         every parameter receives gradient
@@ -101,6 +102,7 @@ class _Laws:
             "select-commutes": self.select_commutes,
             "nothing-changed": self.nothing_changed,
             "batch-first": self.batch_first,
+            "nats-of-logits": self.nats_of_logits,
         }
         if self.fresh:
             laws |= {
@@ -191,6 +193,16 @@ class _Laws:
             for tensor in (*_tensors(state), *_tensors(after)):
                 if not tensor.ndim or tensor.shape[0] != rows:
                     raise _Seen(f"a state's tensor has shape {tuple(tensor.shape)} for a batch of {rows}")
+
+    @torch.no_grad()
+    def nats_of_logits(self) -> None:
+        tokens, end = self.tokens(), torch.full((ROWS, 1), BOUNDARY)
+        logits, _ = self.model(tokens, self.model.begin(ROWS))
+        for targets in (torch.cat([tokens[:, 1:], end], 1), self.tokens()):  # the line's own symbols, then any others
+            said = -torch.log_softmax(logits, -1).gather(-1, targets[..., None])[..., 0]
+            nats = self.model.target_nats(tokens, targets, self.model.begin(ROWS))
+            if said.shape != nats.shape or _apart(said, nats) > self.tolerance(nats):
+                raise _Seen(f"target_nats and the logits differ by up to {_apart(said, nats):.1e} nats")
 
     def same_seed(self) -> None:
         assert self.factory

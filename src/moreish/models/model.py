@@ -62,14 +62,8 @@ class WindowModel(LanguageModel[Tensor]):
     def score(self, windows: Int[Tensor, "M C"]) -> Float[Tensor, "M V"]:
         """Logits of what follows each window, oldest symbol first."""
 
-    @property
-    def device(self) -> torch.device:
-        """Where the model's tensors are."""
-        tensor = next(self.parameters(), next(self.buffers(), None))
-        return torch.device("cpu") if tensor is None else tensor.device
-
     def begin(self, batch: int) -> Int[Tensor, "B K"]:
-        return torch.full((batch, self.context - 1), BOUNDARY, dtype=torch.long, device=self.device)
+        return torch.full((batch, self.context - 1), BOUNDARY, dtype=torch.long, device=device_of(self))
 
     def forward(
         self, tokens: Int[Tensor, "B T"], state: Int[Tensor, "B K"]
@@ -81,17 +75,29 @@ class WindowModel(LanguageModel[Tensor]):
         return logits.reshape(*tokens.shape, -1), seen[:, tokens.shape[1] :]
 
 
+def device_of(model: nn.Module) -> torch.device:
+    """Where a model's tensors are; the processor, for one that has none."""
+    tensor = next(model.parameters(), next(model.buffers(), None))
+    return torch.device("cpu") if tensor is None else tensor.device
+
+
+def place(model: LanguageModel[Any], device: str) -> LanguageModel[Any]:
+    """Move a model to a device. Count models stay on the processor under mps, which has no float64."""
+    return model if device == "mps" and model.fitted_by_counting else model.to(device)
+
+
 def select(state: Any, rows: Tensor) -> Any:
     """The state of some rows, in that order: repeats a prompt, drops finished lines, serves beams.
 
     Args:
-        state: a tensor with the batch first, or tuples, lists and frozen dataclasses of such.
+        state: a tensor with the batch first, or tuples (named ones too), lists and frozen dataclasses of such.
         rows: int [k], indices into the batch.
     """
     if isinstance(state, Tensor):
         return state.index_select(0, rows)
     if isinstance(state, (tuple, list)):
-        return type(state)(select(part, rows) for part in state)
+        parts = [select(part, rows) for part in state]
+        return type(state)(*parts) if hasattr(state, "_fields") else type(state)(parts)
     if is_dataclass(state) and not isinstance(state, type):
         return replace(state, **{f.name: select(getattr(state, f.name), rows) for f in fields(state)})
     raise TypeError(f"a state holds {type(state).__name__}, which has no rows. Use tensors, tuples or dataclasses.")

@@ -27,7 +27,7 @@ from moreish.errors import CheckpointError, ConfigError, RunError, RunExists
 from moreish.learning.fit import Evaluated, Event, Finished, Step
 from moreish.learning.recipe import Recipe, Trained
 from moreish.models.catalog import find_model
-from moreish.models.model import config_from_dict, config_to_dict
+from moreish.models.model import config_from_dict, config_to_dict, place
 from moreish.models.ngram import NGram
 from moreish.runs import checkpoint
 from moreish.runs.checkpoint import Saved
@@ -151,7 +151,7 @@ def load(directory: str | Path, device: str = "cpu") -> Trained:
         name=run.list.name, train=train, dev=dev, test=test, alphabet=alphabet, fingerprint=run.list.fingerprint,
         split=recipe.split, split_seed=recipe.split_seed, kfold=run.list.kfold,  # type: ignore[arg-type]
     )  # fmt: skip
-    return Trained(model.to(device), alphabet, corpus, recipe, str(where), hashes, run.list.longest)
+    return Trained(place(model, device), alphabet, corpus, recipe, str(where), hashes, run.list.longest)
 
 
 def read_run(directory: str | Path) -> RunRecord:

@@ -196,9 +196,10 @@ def split_lines(lines: Lines, split: Split, seed: int, name: str = "list") -> tu
     if split == "lecture":
         order = shuffled(len(lines), 42)
     else:
-        first = first_occurrences(line_hashes(lines))
+        first = first_occurrences(line_hashes(lines)).astype(np.uint32)  # 4 bytes, as `shuffled`: ten million lines
         order = first[shuffled(len(first), seed)]
-        if len(first) < FEW_LINES:
+        del first
+        if len(order) < FEW_LINES:
             return lines.take(order), nothing, nothing, True
     one, two = int(0.8 * len(order)), int(0.9 * len(order))
     if not 0 < one < two < len(order):

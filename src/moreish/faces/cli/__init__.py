@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import warnings
 from typing import Annotated
@@ -14,6 +13,7 @@ import typer
 
 from moreish.errors import CheckpointWarning, MoreishError
 from moreish.faces.cli import examine, generate, learn
+from moreish.faces.cli.command import Command, LearningCommand, abandon_output
 from moreish.faces.cli.console import make_output_safe, note
 
 app = typer.Typer(
@@ -46,17 +46,17 @@ def _options(
 
 
 MAKE, LEARN, LOOK = "Make more", "Learn", "Look"
-app.command("more", rich_help_panel=MAKE, context_settings=learn.ANY_SETTING)(generate.more)
-app.command("sample", rich_help_panel=MAKE)(generate.sample)
-app.command("demo", rich_help_panel=MAKE)(generate.demo)
-app.command("train", rich_help_panel=LEARN, context_settings=learn.ANY_SETTING)(learn.train)
-app.command("evaluate", rich_help_panel=LEARN)(learn.evaluate)
-app.command("score", rich_help_panel=LEARN)(learn.score)
-app.command("export", rich_help_panel=LEARN)(learn.export)
-app.command("inspect", rich_help_panel=LOOK)(examine.inspect)
-app.command("show", rich_help_panel=LOOK)(examine.show)
-app.command("models", rich_help_panel=LOOK)(examine.models)
-app.command("lists", rich_help_panel=LOOK)(examine.lists)
+app.command("more", LearningCommand, rich_help_panel=MAKE)(generate.more)
+app.command("sample", Command, rich_help_panel=MAKE)(generate.sample)
+app.command("demo", Command, rich_help_panel=MAKE)(generate.demo)
+app.command("train", LearningCommand, rich_help_panel=LEARN)(learn.train)
+app.command("evaluate", Command, rich_help_panel=LEARN)(learn.evaluate)
+app.command("score", Command, rich_help_panel=LEARN)(learn.score)
+app.command("export", Command, rich_help_panel=LEARN)(learn.export)
+app.command("inspect", Command, rich_help_panel=LOOK)(examine.inspect)
+app.command("show", Command, rich_help_panel=LOOK)(examine.show)
+app.command("models", Command, rich_help_panel=LOOK)(examine.models)
+app.command("lists", Command, rich_help_panel=LOOK)(examine.lists)
 
 
 def run(arguments: list[str] | None = None) -> int:
@@ -66,19 +66,28 @@ def run(arguments: list[str] | None = None) -> int:
         warnings.simplefilter("always", CheckpointWarning)
         warnings.showwarning = lambda message, *_, **__: note(f"warning: {message}")
         try:
-            app(args=arguments)
-        except SystemExit as left:
-            return left.code if isinstance(left.code, int) else int(left.code is not None)
+            code = _obey(arguments)
+            sys.stdout.flush()
+            return code
+        except BrokenPipeError:
+            abandon_output()
+            return 0
         except MoreishError as error:
             note(str(error))
             return error.exit_code
-        except KeyboardInterrupt:
-            note("stopped.")
-            return 130
-        except BrokenPipeError:  # the reader has seen enough, as with `| head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
+        except OSError as error:  # files have errors of their own: this is standard output on a full disk
+            where = error.filename or "standard output"
+            note(f"cannot use {where}: {error.strerror or error}. See that there is room, and that you may use it.")
+            abandon_output()
+            return 1
         except MemoryError:
             note("out of memory. Use a shorter list, a lower --order, or fewer lines at once.")
             return 1
+
+
+def _obey(arguments: list[str] | None) -> int:
+    try:
+        app(args=arguments)
+    except SystemExit as left:
+        return left.code if isinstance(left.code, int) else int(left.code is not None)
     return 0

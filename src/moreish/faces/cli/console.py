@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from moreish.errors import UsageError
@@ -35,13 +36,21 @@ def is_terminal() -> bool:
 
 
 def note(text: str) -> None:
-    """One line on standard error."""
-    print(f"moreish: {text}", file=sys.stderr)
+    """One line on standard error, whatever the names in it hold."""
+    from moreish.text.alphabet import printable
+
+    print(f"moreish: {printable(text)}", file=sys.stderr)
+
+
+def as_json(value: dict[str, Any]) -> str:
+    """One JSON object; strict JSON, so no NaN or infinity, and escapes where standard output is not UTF-8."""
+    is_unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    return json.dumps(value, ensure_ascii=not is_unicode, allow_nan=False, indent=2) + "\n"
 
 
 def print_json(value: dict[str, Any]) -> None:
-    """One JSON object on standard output; strict JSON, so no NaN or infinity."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False, indent=2) + "\n")
+    """One JSON object on standard output."""
+    sys.stdout.write(as_json(value))
 
 
 def print_lines(texts: list[str]) -> None:
@@ -60,9 +69,10 @@ def write_out(path: str, text: str, source: str | None = None) -> None:
 
     from moreish.storage import write_file
 
-    listed = Path(source) if source and source != "-" else None
-    if listed and listed.exists() and Path(path).exists() and listed.samefile(path):
-        raise UsageError(f"{path} is the list itself, and would be lost. Give another file to -o.")
+    with suppress(OSError, ValueError):  # no such files, or standard input is none
+        listed = os.stat(sys.stdin.fileno() if source == "-" else source or "")
+        if os.path.samestat(listed, Path(path).stat()):
+            raise UsageError(f"{path} is the list itself, and would be lost. Give another file to -o.")
     write_file(Path(path), text.encode())
 
 
@@ -77,20 +87,25 @@ def working(description: str, quiet: bool = False) -> Iterator[Any]:
         return
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+    from moreish.text.alphabet import printable
+
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=stderr(), transient=True) as progress:
-        task = progress.add_task(description, total=None)
+        task = progress.add_task(printable(description), total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
 def make_output_safe() -> None:
-    """Print what the terminal's encoding lacks as escapes, rather than fail half-way."""
+    """Print what the terminal's encoding lacks as escapes, rather than fail half-way; what is closed swallows all."""
+    for name in ("stdout", "stderr"):  # in this order: an opened file gets the lowest number that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

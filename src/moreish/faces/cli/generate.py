@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from moreish.faces.cli.console import is_terminal, note, print_lines, stdout, working, write_out
+from moreish.faces.cli.console import as_json, is_terminal, note, print_lines, stdout, working, write_out
 from moreish.faces.cli.learn import parse_settings
 from moreish.faces.cli.options import (
     Column,
@@ -173,9 +173,7 @@ def _deliver(
 
 def _formatted(found: Sample, csv: bool, json: bool, extra: dict[str, Any]) -> str:
     if json:
-        import json as writer
-
-        return writer.dumps({**found.to_dict(), **extra}, ensure_ascii=False, allow_nan=False, indent=2) + "\n"
+        return as_json({**found.to_dict(), **extra})
     if csv:
         import csv as writer
         import io

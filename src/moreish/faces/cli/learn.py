@@ -29,10 +29,6 @@ from moreish.faces.cli.options import (
     whole,
 )
 
-ANY_SETTING = {"allow_extra_args": True, "ignore_unknown_options": True}
-"""Flags that a command does not know are settings of the model, checked against its config's fields."""
-
-
 def train(
     context: typer.Context,
     source: ListArgument,
@@ -210,7 +206,10 @@ def parse_settings(arguments: list[str], model: str) -> dict[str, Any]:
     Raises:
         ConfigError: there is no such model or setting, or its value is not of its type.
     """
-    if not arguments and model == "auto":
+    if model == "auto":
+        if arguments:
+            flag = arguments[0].partition("=")[0]
+            raise ConfigError(f"{flag} is a setting of one model, and auto sets its own. Add --model ngram, say.")
         return {}
     from moreish.models.catalog import find_model
 
@@ -222,8 +221,7 @@ def parse_settings(arguments: list[str], model: str) -> dict[str, Any]:
         name = flag.removeprefix("--")
         if not flag.startswith("--") or name not in keys:
             there = did_you_mean(name, keys) if keys else "It has none."
-            what = f"setting {flag!r:.40}" if flag.startswith("-") else f"use for {flag!r:.40}"
-            raise ConfigError(f"{model} has no {what}. {there}")
+            raise ConfigError(f"{model} has no setting {flag!r:.40}. {there}")
         if not equals:
             if not rest:
                 raise ConfigError(f"--{name} has no value. Give one, such as --{name} {keys[name].default}.")
