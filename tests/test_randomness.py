@@ -59,6 +59,8 @@ def test_samples_are_the_same_in_every_process(tmp_path):
     outputs = set()
     for variables in ({"PYTHONHASHSEED": "1", "LC_ALL": "C", "TZ": "UTC"}, {"PYTHONHASHSEED": "2", "TZ": "Asia/Tokyo"}):
         environment = {**os.environ, "PYTHONIOENCODING": "utf-8", **variables}
-        run = subprocess.run([sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, check=True)
+        run = subprocess.run(
+            [sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, check=True
+        )
         outputs.add(run.stdout)
     assert len(outputs) == 1 and len(outputs.pop()) > 500

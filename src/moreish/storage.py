@@ -242,6 +242,18 @@ def names(directory: str | os.PathLike[str]) -> list[str]:
         _refuse("read", directory, error)
 
 
+def exists(path: str | os.PathLike[str]) -> bool:
+    """Whether anything has this name, a dead link included. Raises StorageError if that cannot be told."""
+    path = _checked(path)
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        _refuse("look at", path, error)
+    return True
+
+
 def remove_file(path: str | os.PathLike[str]) -> None:
     """Remove a file; one that is gone already is no fault. Raises StorageError if the disk refused."""
     path = _checked(path)
@@ -251,6 +263,20 @@ def remove_file(path: str | os.PathLike[str]) -> None:
         pass
     except OSError as error:
         _refuse("remove", path, error)
+
+
+def move_file(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
+    """Move a finished file over another in the same file system, durably.
+
+    Raises:
+        StorageError: the disk refused; the file stands where it was, or where it should be.
+    """
+    source, target = _checked(source), _checked(target)
+    try:
+        disk.replace(source, target)
+        disk.fsync_directory(target.parent)
+    except OSError as error:
+        _refuse("move a file to", target, error)
 
 
 def make_directory(path: str | os.PathLike[str]) -> None:

@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-from slow_ngram import SlowNGram
 
 from moreish.errors import ConfigError, MoreishError, UsageError
 from moreish.learning import fit as fit_module
@@ -15,6 +14,7 @@ from moreish.learning.steps import fit_lines, learn
 from moreish.models.catalog import MODELS
 from moreish.models.ngram import NGram
 from moreish.text.corpus import Corpus
+from slow_ngram import SlowNGram
 
 FEW = ["emma", "olivia", "ava", "mia", "amelia", "emma", "ella", "mila"]
 
@@ -56,7 +56,9 @@ def test_kneser_ney_on_the_lecture_split(lecture_names, order, at_most):
 def test_kneser_ney_on_the_unique_split(unique_names):
     result = evaluate(fit(unique_names, "ngram"))
     assert result.nats_per_symbol <= 2.006
-    assert result.copy_mass == pytest.approx(0.316, abs=5e-4) and result.nats_given_new == pytest.approx(1.9512, abs=5e-4)
+    assert result.copy_mass == pytest.approx(0.316, abs=5e-4) and result.nats_given_new == pytest.approx(
+        1.9512, abs=5e-4
+    )
 
 
 def test_the_uniform_model_loses_ln_27_a_symbol(unique_names):

@@ -6,7 +6,6 @@ import random
 import numpy as np
 import pytest
 import torch
-from slow_ngram import START, SlowNGram
 
 from moreish.errors import ConfigError
 from moreish.models import ngram as ngram_module
@@ -16,6 +15,7 @@ from moreish.models.ngram import BigramConfig, NGram, NGramConfig, UnigramConfig
 from moreish.text.alphabet import Alphabet
 from moreish.text.corpus import Corpus
 from moreish.text.lines import Lines
+from slow_ngram import START, SlowNGram
 
 SMOOTHINGS = ["none", "add-0.5", "witten-bell", "kneser-ney"]
 random.seed(11)
@@ -148,7 +148,9 @@ def test_orders_beyond_the_longest_line_are_as_the_longest_that_there_is(order):
     longest = max(map(len, TEXTS)) + 2
     assert np.isclose(
         float(fitted(order, "witten-bell").target_nats(lines_to_read(5), lines_to_read(5), torch.ones(40).int()).sum()),
-        float(fitted(longest, "witten-bell").target_nats(lines_to_read(5), lines_to_read(5), torch.ones(40).int()).sum()),
+        float(
+            fitted(longest, "witten-bell").target_nats(lines_to_read(5), lines_to_read(5), torch.ones(40).int()).sum()
+        ),
     )
 
 

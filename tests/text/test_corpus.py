@@ -137,9 +137,7 @@ def test_without_a_split_a_files_text_is_streamed_and_a_change_in_use_is_noticed
     assert list(corpus.unique_train) == ["emma", "ava"]
 
 
-@pytest.mark.parametrize(
-    "symbols, longest", [("characters", 5), ("graphemes", 4), ("words", 2), ("bytes", 6)]
-)
+@pytest.mark.parametrize("symbols, longest", [("characters", 5), ("graphemes", 4), ("words", 2), ("bytes", 6)])
 def test_the_longest_line_is_counted_in_symbols(symbols, longest):
     assert Corpus.of(["ae\u0301 b", "x", "abc"], symbols=symbols).longest == longest
 

@@ -10,7 +10,20 @@ from moreish.text.lines import Lines, line_starts
 
 LINE = st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]), max_size=8)
 LISTS = st.lists(LINE, max_size=12)
-TRICKY = ["", "a", "é", "名前", "e\u0301", "a\rb\r", "\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029", "👩‍👩‍👧", "\ufeffb", "", "a\tb ", "\x00"]
+TRICKY = [
+    "",
+    "a",
+    "é",
+    "名前",
+    "e\u0301",
+    "a\rb\r",
+    "\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029",
+    "👩‍👩‍👧",
+    "\ufeffb",
+    "",
+    "a\tb ",
+    "\x00",
+]
 
 
 @pytest.fixture(params=["whole", "borders in every place"])

@@ -155,9 +155,7 @@ def training_summary(trained: Trained, evaluated: Evaluation | None) -> Renderab
         lines.append(Text("One unique line leaves nothing to hold out, so no figure is given.", "yellow"))
     if corpus.note:
         lines.append(Text(f"! {corpus.note[:1].upper()}{corpus.note[1:]}.", "yellow"))
-    lines.append(
-        Text.assemble("Kept in ", (run, "bold"), f". Next: moreish sample {run} -n 20 --new-only")
-    )
+    lines.append(Text.assemble("Kept in ", (run, "bold"), f". Next: moreish sample {run} -n 20 --new-only"))
     return Group(*lines)
 
 
@@ -195,7 +193,7 @@ def run_table(found: dict[str, Any]) -> RenderableType:
     if evaluated:
         loss = evaluated["nats_per_symbol"]
         shown = "infinite" if loss is None else f"{loss:.4f} nats per symbol"
-        table.add_row("loss", f"{shown} on {evaluated['part']}")
+        table.add_row("loss", _plain(f"{shown} on {evaluated['part']}"))
     table.add_row("looks at test", str(found["test_looks"]))
     if recipe["why"]:
         table.add_row("why", _plain(recipe["why"]))

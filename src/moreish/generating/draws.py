@@ -7,7 +7,7 @@ are many it keeps only those seen in each context, and a share for "as the short
 
 from __future__ import annotations
 
-import math
+import sys
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from moreish.errors import UsageError
+from moreish.errors import MoreishError, UsageError
 from moreish.models.model import LanguageModel
 from moreish.models.ngram import NGram
 
@@ -74,6 +74,8 @@ class AutomatonDraw(Draw):
             edge, share, owner = _shares(model)
         self.edge = edge
         self.bounds = _lay_out(share, owner)
+        # A number next to 1 would round to the next state's: state + number has no more than 52 bits.
+        self.under_one = 1 - len(self.suffix) * 2**-52
 
     def begin(self, read: Int[Tensor, "1 T"]) -> Int[Tensor, " B"]:
         state = self.model.begin(1)
@@ -115,7 +117,7 @@ class AutomatonDraw(Draw):
         return out
 
     def _search(self, state: Int[Tensor, " B"], generator: torch.Generator) -> Int[Tensor, " B"]:
-        at = state + _uniform(len(state), generator, self.bounds)
+        at = state + _uniform(len(state), generator, self.bounds).mul_(self.under_one)
         return torch.searchsorted(self.bounds, at, right=True)
 
 
@@ -140,9 +142,9 @@ def check_settings(temperature: float, top_k: int | None, top_p: float | None) -
         UsageError
     """
     number = isinstance(temperature, (int, float)) and not isinstance(temperature, bool)
-    if not number or not 0 <= temperature < math.inf:
+    if not number or not 0 <= temperature <= sys.float_info.max:
         raise UsageError(
-            f"temperature={temperature!r} is not a finite number of at least 0. "
+            f"temperature={temperature!r:.60} is not a finite number of at least 0. "
             f"Use 1 for the model as it is, below 1 for safer lines, 0 for the likeliest symbol each time."
         )
     if top_k is not None and (isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1):
@@ -162,7 +164,7 @@ def adjust(
     best = log_probs.amax(-1, keepdim=True)
     if temperature == 0:
         return torch.zeros_like(log_probs).scatter_(-1, log_probs.argmax(-1, keepdim=True), 1.0)
-    probs = ((log_probs - best) / temperature).exp() if temperature != 1 else log_probs.exp()
+    probs = ((log_probs - best) / float(temperature)).exp() if temperature != 1 else log_probs.exp()
     if top_k is not None and top_k < probs.shape[-1]:
         kept = probs.topk(top_k, -1).indices
         probs = torch.zeros_like(probs).scatter_(-1, kept, probs.gather(-1, kept))
@@ -219,6 +221,8 @@ def _lay_out(share: Float[Tensor, " K"], owner: Int[Tensor, " K"]) -> Float[Tens
     last = torch.cat([(owner[1:] != owner[:-1]).nonzero()[:, 0], torch.tensor([len(owner) - 1], device=owner.device)])
     before = torch.cat([running.new_zeros(1), running[last[:-1]]])
     total = running[last] - before
+    if not bool((total > 0).all()):  # false for NaN too
+        raise MoreishError("after some context this model lets nothing follow, which no fitting gives. Train again.")
     within = ((running - before[owner]) / total[owner]).clamp_(max=1.0)
     # Rounding must leave no gap at a row's end, and nothing beyond its last possible symbol.
     possible = torch.where(share > 0, torch.arange(len(share), device=share.device), -1)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from moreish.errors import UsageError
-from moreish.generating.draws import make_draw
+from moreish.generating.draws import check_settings, make_draw
 from moreish.generating.novelty import ORIGINS, Novelty, wilson
 from moreish.generating.sampler import Drawn, default_max_length, draw_lines
 from moreish.learning.recipe import Trained
@@ -114,6 +114,7 @@ def sample(
         raise UsageError(f"{count!r} lines cannot be asked for. Ask for a whole number from 1 to {MOST_ASKED:,}.")
     novelty = trained.once("novelty", lambda: _novelty_of(trained))
     how = (temperature, top_k, top_p)
+    check_settings(*how)  # first: of the draws kept, True would find that of 1
     draw = trained.once("draw", lambda: make_draw(trained.model, *how), settings=how)
     _check_distance(distance, trained)
     picky = new_only or distinct or distance is not None

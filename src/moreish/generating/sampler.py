@@ -38,7 +38,6 @@ def default_max_length(longest_line: int) -> int:
     return max(1, min(2 * longest_line, LONGEST))
 
 
-@torch.no_grad()
 def draw_lines(
     model: LanguageModel[Any],
     alphabet: Alphabet,
@@ -63,6 +62,8 @@ def draw_lines(
     """
     if isinstance(max_length, bool) or not isinstance(max_length, int) or not 1 <= max_length <= LONGEST_ASKED:
         raise UsageError(f"max_length={max_length!r} is not a whole number from 1 to {LONGEST_ASKED:,}. Use 30, say.")
+    if not isinstance(prefix, str):
+        raise UsageError(f"prefix={prefix!r:.60} is not text. Use what every line shall begin with, or leave it out.")
     model.eval()
     draw = draw or make_draw(model)
     begun = alphabet.encode(prefix) if prefix else []
@@ -73,14 +74,14 @@ def draw_lines(
         )
     generator = stream(seed, "sampling", str(device_of(model)))
     read = torch.tensor([[BOUNDARY, *begun]], device=generator.device)
-    start = draw.begin(read)
-    spent = 0.0
-    if begun:
-        spent = float(model.target_nats(read[:, :-1], read[:, 1:], model.begin(1)).sum())
+    with torch.no_grad():  # not around the yields: what the caller does between them is the caller's
+        start = draw.begin(read)
+        spent = float(model.target_nats(read[:, :-1], read[:, 1:], model.begin(1)).sum()) if begun else 0.0
     while True:
         yield _batch(draw, start, min(at_once, draw.most_at_once), begun, spent, max_length, alphabet, generator)
 
 
+@torch.no_grad()
 def _batch(
     draw: Draw,
     start: Any,

@@ -151,7 +151,7 @@ def _over_folds(trained: Trained) -> Evaluation:
         masses.append(copy_mass(model, trained.alphabet, learnt))
         nats.append(fold_nats)
         sizes.append(fold_sizes)
-        given_new.append(fold_nats + _log1m(masses[-1]))
+        given_new.append(_given_new(fold_nats, masses[-1]))
     whole = np.concatenate(nats)
     result = _summary(trained, "kfold", whole, np.concatenate(sizes), np.ones(len(whole), bool), 0.0, len(folds))
     new_nats = float(np.concatenate(given_new).sum() / np.concatenate(sizes).sum())
@@ -163,7 +163,7 @@ def _summary(
 ) -> Evaluation:
     mean = float(nats.sum() / sizes.sum())
     new_symbols = int(sizes[new].sum())
-    given_new = float((nats[new] + _log1m(mass)).sum() / new_symbols) if new_symbols else None
+    given_new = float(_given_new(nats[new], mass).sum() / new_symbols) if new_symbols else None
     return Evaluation(
         model=trained.recipe.model,
         part=part,
@@ -183,6 +183,8 @@ def _summary(
     )
 
 
-def _log1m(mass: float) -> float:
-    """log(1 - mass); a model that spends everything on known lines leaves the new ones impossible."""
-    return math.log1p(-mass) if mass < 1 else -math.inf
+def _given_new(nats: np.ndarray, mass: float) -> np.ndarray:
+    """Nats of lines given that they are new, P(line) / (1 - mass); no rounding makes them negative."""
+    left = math.log1p(-mass) if mass < 1 else -math.inf
+    with np.errstate(invalid="ignore"):
+        return np.where(np.isinf(nats), nats, np.maximum(nats + left, 0.0))

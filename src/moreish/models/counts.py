@@ -17,7 +17,7 @@ import numpy as np
 
 from moreish.errors import ConfigError
 from moreish.text.alphabet import Alphabet
-from moreish.text.lines import NEWLINE, Lines
+from moreish.text.lines import BLOCK, NEWLINE, Lines
 
 DENSE_ENTRIES = 1 << 25
 """Up to here a table of every possible n-gram is held: 134 MB of 32-bit counts (32 symbols, order 5)."""
@@ -75,12 +75,14 @@ def _one_byte_each(alphabet: Alphabet) -> bool:
 def _count_byte_pairs(lines: Lines, alphabet: Alphabet) -> Grams:
     """Bigrams as pairs of neighbouring bytes, the newline being the boundary: two bytes are one 16-bit index."""
     pairs = np.zeros(1 << 16, dtype=np.int64)
+    index = np.empty(BLOCK, dtype=np.intp)  # kept from block to block: fresh pages for each would cost a fifth
     for block in lines.blocks():
-        text = np.frombuffer(b"\n" + block, dtype=np.uint8)  # blocks begin and end with a line
-        even = text[: len(text) // 2 * 2].view(np.uint16)
-        odd = text[1:].copy()[: (len(text) - 1) // 2 * 2].view(np.uint16)
-        pairs += np.bincount(even, minlength=1 << 16)
-        pairs += np.bincount(odd, minlength=1 << 16)
+        for text in (b"\n" + block, block):  # the pairs from every second byte on, and those between
+            read = np.frombuffer(text, dtype=np.uint16, count=len(text) // 2)
+            if len(read) > len(index):
+                index = np.empty(2 * len(read), dtype=np.intp)
+            index[: len(read)] = read
+            pairs += np.bincount(index[: len(read)], minlength=1 << 16)
     table = pairs.reshape(256, 256)  # as stored on a little-endian machine: [second, first]
     if np.little_endian:
         table = table.T

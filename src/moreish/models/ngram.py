@@ -263,10 +263,11 @@ class NGram(LanguageModel[Tensor]):
         numbers = torch.arange(states)
         sound = {
             "row_starts": bool((sizes >= 0).all() and self.row_starts[0] == 0 and self.row_starts[-1] == edges),
-            "suffix": bool((self.suffix[1:] < numbers[1:]).all() and (self.suffix >= 0).all()),
+            "suffix": bool((self.suffix[1:] < numbers[1:]).all() and (self.suffix >= 0).all() and self.suffix[0] == 0),
             "edge_next": bool(((self.edge_next >= 0) & (self.edge_next < states)).all()),
             "edge_symbols": bool(((self.edge_symbols >= 0) & (self.edge_symbols < symbols)).all()),
             "oldest": bool(((self.oldest >= 0) & (self.oldest < symbols)).all()),
+            "edge_counts": bool((self.edge_counts >= 0).all()),
             "edge_log_probs": bool((self.edge_log_probs <= 1e-9).all()),  # false for NaN too
             "log_backoff": bool((self.log_backoff <= 1e-9).all()),
         }
@@ -275,6 +276,10 @@ class NGram(LanguageModel[Tensor]):
             sound["edge_symbols"] = bool(torch.equal(root, torch.arange(symbols, dtype=root.dtype)))
             keys = self._owners() * symbols + self.edge_symbols
             sound["edge_symbols"] &= bool((keys.diff() > 0).all())
+            context = numbers
+            for _ in range(self.config.order - 1):  # no context is longer, so that following its suffixes soon ends
+                context = self.suffix[context]
+            sound["suffix"] = not bool(context.any())
         wrong = [name for name, good in sound.items() if not good]
         if wrong:
             raise ConfigError(f"the model's table {wrong[0]} is not one that fitting gives. Train again.")

@@ -16,7 +16,7 @@ from moreish.learning.choose import choose
 from moreish.learning.fit import fit, make_recipe
 from moreish.learning.recipe import Trained
 from moreish.runs.directory import RUN_FILE, load, remove, save
-from moreish.storage import make_directory
+from moreish.storage import exists, make_directory, names
 from moreish.text.corpus import Corpus
 from moreish.text.reading import ReadOptions, ReadReport, blocks
 
@@ -70,8 +70,8 @@ def learn_once(
     asked = json.dumps([RECIPES, fingerprint, symbols, model, settings], sort_keys=True)
     key = hashlib.sha256(asked.encode()).hexdigest()[:16]
     place = cache_directory() / key
-    if not fresh and (place / RUN_FILE).is_file():
-        with suppress(MoreishError):  # a damaged one is learnt anew
+    with suppress(MoreishError):  # a damaged one is learnt anew
+        if not fresh and exists(place / RUN_FILE):
             trained = load(place)
             trained = replace(trained, corpus=replace(trained.corpus, name=report.name))
             return Learnt(trained, trained.recipe.why, report.warnings, known=True)
@@ -94,8 +94,10 @@ def learn_once(
 
 def _prune(cache: Path) -> None:
     """Keep the newest runs only, so that the cache does not grow for ever."""
-    runs = [entry for entry in cache.iterdir() if (entry / RUN_FILE).is_file()]
-    runs.sort(key=lambda entry: (entry / RUN_FILE).stat().st_mtime, reverse=True)
-    for old in runs[MOST_KEPT:]:
+    written: list[tuple[float, Path]] = []
+    for name in names(cache):
+        with suppress(OSError):  # no run, or another process removed it
+            written.append(((cache / name / RUN_FILE).stat().st_mtime, cache / name))
+    for _, old in sorted(written, reverse=True)[MOST_KEPT:]:
         with suppress(MoreishError, OSError):
             remove(old)

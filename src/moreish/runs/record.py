@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import tomllib
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_type_hints
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from moreish.errors import CheckpointError, RunError
+from moreish.learning.evaluate import Evaluation
 from moreish.learning.recipe import Recipe
-from moreish.text.alphabet import Alphabet
+from moreish.text.alphabet import Alphabet, printable
 
 Count = Field(ge=0, le=2**53)
-Setting = bool | int | float | str
+Setting = bool | int | float | Annotated[str, Field(max_length=100)]
 
 
 class _Strict(BaseModel):
@@ -24,7 +25,7 @@ class RunSection(_Strict):
     """Which run this is."""
 
     id: str = Field(pattern=r"^[0-9a-f]{16}$")
-    format: Literal[1]
+    format: int = Field(ge=1, le=1)
     moreish: str = Field(max_length=64)
 
 
@@ -82,19 +83,35 @@ class RunRecord(_Strict):
 
     @classmethod
     def new(cls, *, id: str, version: str, recipe: Recipe, listed: ListRecord, alphabet: Alphabet) -> RunRecord:
-        """The record of a run that begins."""
-        return cls(
-            run=RunSection(id=id, format=1, moreish=version),
-            recipe=RecipeSection.model_validate(recipe.to_dict()),
-            list=listed,
-            alphabet=AlphabetSection(kind=alphabet.kind, symbols=len(alphabet)),
-        )
+        """The record of a run that begins.
+
+        Raises:
+            RunError: the recipe is of a kind that could not be read back.
+        """
+        try:
+            return cls(
+                run=RunSection(id=id, format=1, moreish=version),
+                recipe=RecipeSection.model_validate(recipe.to_dict()),
+                list=listed,
+                alphabet=AlphabetSection(kind=alphabet.kind, symbols=len(alphabet)),
+            )
+        except ValidationError as error:
+            raise RunError(f"this recipe cannot be written down: {_first(error)}. Change that.") from None
 
     def to_toml(self, file: dict[str, Any]) -> str:
         """The text of run.toml; `file` says what became of the lines' file (bytes, sha256)."""
         values = self.model_dump()
         values["list"].update(file)
         return tomli_w.dumps(values)
+
+
+class _Event(_Strict, extra="ignore"):
+    """A line of events.jsonl; later versions may say more in it."""
+
+
+_FIGURES: dict[str, Any] = {name: (hint | None, None) for name, hint in get_type_hints(Evaluation).items()}
+EvaluationRecord = create_model("EvaluationRecord", __base__=_Event, **{**_FIGURES, "part": (str, ...)})
+"""An evaluation in events.jsonl: any figure may be null, for JSON knows no infinity."""
 
 
 class CheckpointMeta(_Strict):
@@ -121,6 +138,18 @@ class CheckpointMeta(_Strict):
             raise CheckpointError(f"its description is not one of ours: {_first(error)}") from None
 
 
+def parse_evaluation(values: dict[str, Any], name: str) -> dict[str, Any]:
+    """Check an evaluation read from a run's events.
+
+    Raises:
+        RunError: names the first key that is wrong.
+    """
+    try:
+        return EvaluationRecord.model_validate(values).model_dump()
+    except ValidationError as error:
+        raise RunError(f"{printable(name)} is not one of ours: {_first(error)}. Restore it, or train again.") from None
+
+
 def parse_run(text: bytes, name: str) -> RunRecord:
     """Read run.toml.
 
@@ -130,11 +159,12 @@ def parse_run(text: bytes, name: str) -> RunRecord:
     try:
         return RunRecord.model_validate(tomllib.loads(text.decode()))
     except ValidationError as error:
-        raise RunError(f"{name} is not one of ours: {_first(error)}. Restore it, or train again.") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise RunError(f"{name} cannot be read: {str(error)[:200]}. Restore it, or train again.") from None
+        raise RunError(f"{printable(name)} is not one of ours: {_first(error)}. Restore it, or train again.") from None
+    except (ValueError, RecursionError) as error:  # tomllib: its own error, or that of a number of 5,000 digits
+        said = printable(f"{name} cannot be read: {str(error)[:200]}")
+        raise RunError(f"{said}. Restore it, or train again.") from None
 
 
 def _first(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
-    return f"{'.'.join(str(part) for part in first['loc'])[:100]}: {first['msg']}"
+    return printable(f"{'.'.join(str(part) for part in first['loc'])[:100]}: {first['msg']}")

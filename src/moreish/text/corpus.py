@@ -79,15 +79,16 @@ class Corpus:
         _check_choices(split, symbols, split_seed)
         options = options or ReadOptions()
         report = ReadReport()
+        alphabet = None
         if split == "none" and str(source) != "-":
-            for _ in blocks(source, options, report):
-                pass
+            # One reading fills the report and finds the symbols.
+            alphabet = Alphabet.of(Lines(reread=lambda: blocks(source, options, report)), symbols)
             lines = Lines(reread=lambda: _same_again(source, options, report), count=report.lines)
         else:
             lines = Lines.load(blocks(source, options, report))
         return cls.of(
             lines, name=report.name, split=split, split_seed=split_seed, symbols=symbols, report=report,
-            fingerprint=report.sha256,
+            fingerprint=report.sha256, alphabet=alphabet,
         )  # fmt: skip
 
     @classmethod
@@ -101,8 +102,9 @@ class Corpus:
         symbols: Kind = "characters",
         report: ReadReport | None = None,
         fingerprint: str | None = None,
+        alphabet: Alphabet | None = None,
     ) -> Corpus:
-        """Split lines that are at hand already.
+        """Split lines that are at hand already. `report`, `fingerprint` and `alphabet` are theirs, where known.
 
         Raises:
             ListError: there are no lines, an empty one, or too few for the split.
@@ -115,7 +117,7 @@ class Corpus:
             raise ListError(f"{name} has no lines. Give a list with one thing per line.")
         train, dev, test, kfold = split_lines(lines, split, split_seed, name)
         return cls(
-            name=name, train=train, dev=dev, test=test, alphabet=Alphabet.of(lines, symbols),
+            name=name, train=train, dev=dev, test=test, alphabet=alphabet or Alphabet.of(lines, symbols),
             fingerprint=fingerprint or _fingerprint(lines), split=split, split_seed=split_seed, kfold=kfold,
             report=report,
         )  # fmt: skip

@@ -46,17 +46,17 @@ def _options(
 
 
 MAKE, LEARN, LOOK = "Make more", "Learn", "Look"
-app.command("more", LearningCommand, rich_help_panel=MAKE)(generate.more)
-app.command("sample", Command, rich_help_panel=MAKE)(generate.sample)
-app.command("demo", Command, rich_help_panel=MAKE)(generate.demo)
-app.command("train", LearningCommand, rich_help_panel=LEARN)(learn.train)
-app.command("evaluate", Command, rich_help_panel=LEARN)(learn.evaluate)
-app.command("score", Command, rich_help_panel=LEARN)(learn.score)
-app.command("export", Command, rich_help_panel=LEARN)(learn.export)
-app.command("inspect", Command, rich_help_panel=LOOK)(examine.inspect)
-app.command("show", Command, rich_help_panel=LOOK)(examine.show)
-app.command("models", Command, rich_help_panel=LOOK)(examine.models)
-app.command("lists", Command, rich_help_panel=LOOK)(examine.lists)
+app.command("more", cls=LearningCommand, rich_help_panel=MAKE)(generate.more)
+app.command("sample", cls=Command, rich_help_panel=MAKE)(generate.sample)
+app.command("demo", cls=Command, rich_help_panel=MAKE)(generate.demo)
+app.command("train", cls=LearningCommand, rich_help_panel=LEARN)(learn.train)
+app.command("evaluate", cls=Command, rich_help_panel=LEARN)(learn.evaluate)
+app.command("score", cls=Command, rich_help_panel=LEARN)(learn.score)
+app.command("export", cls=Command, rich_help_panel=LEARN)(learn.export)
+app.command("inspect", cls=Command, rich_help_panel=LOOK)(examine.inspect)
+app.command("show", cls=Command, rich_help_panel=LOOK)(examine.show)
+app.command("models", cls=Command, rich_help_panel=LOOK)(examine.models)
+app.command("lists", cls=Command, rich_help_panel=LOOK)(examine.lists)
 
 
 def run(arguments: list[str] | None = None) -> int:

@@ -17,7 +17,7 @@ STOPPED = 130
 
 
 class Command(TyperCommand):
-    """A command that takes each flag once, ends quietly when its reader has seen enough, and says when it is stopped."""
+    """A command that takes each flag once, ends quietly when nobody reads on, and says when it is stopped."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         sort_out(args, self.get_params(ctx))  # refuses what is given twice

@@ -69,8 +69,8 @@ def write_out(path: str, text: str, source: str | None = None) -> None:
 
     from moreish.storage import write_file
 
-    with suppress(OSError, ValueError):  # no such files, or standard input is none
-        listed = os.stat(sys.stdin.fileno() if source == "-" else source or "")
+    with suppress(OSError, ValueError):  # no such file, or standard input is none
+        listed = os.fstat(sys.stdin.fileno()) if source == "-" else Path(source or "").stat()
         if os.path.samestat(listed, Path(path).stat()):
             raise UsageError(f"{path} is the list itself, and would be lost. Give another file to -o.")
     write_file(Path(path), text.encode())

@@ -51,9 +51,7 @@ def show(run: RunArgument, json: Json = False) -> None:
 
 def models(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="A model; leave out to list them.")] = None,
-    of: Annotated[
-        str | None, typer.Option("--of", metavar="RUN", help="Draw the table of this run's bigram.")
-    ] = None,
+    of: Annotated[str | None, typer.Option("--of", metavar="RUN", help="Draw the table of this run's bigram.")] = None,
     json: Json = False,
 ) -> None:
     """The models there are; with a NAME its every setting, default and meaning; with --of a bigram's table, drawn.

@@ -29,6 +29,7 @@ from moreish.faces.cli.options import (
     whole,
 )
 
+
 def train(
     context: typer.Context,
     source: ListArgument,
