@@ -17,8 +17,10 @@ from moreish.text.alphabet import split_symbols
 from moreish.text.corpus import Corpus
 
 chooser = random.Random(6)
-ODD = ["<s>", "</s>", "<unk>", " ", "a b", "\t", "a\x00b", "U+0041", "\\data\\", "\\end\\", "\u3000é", "e\u0301", "日本",
-       "\x85", "ngram 1=2", "a", "A", "\\1-grams:", "-99", "👨‍👩‍👧", "_", "a  b", "\xa0", "<s> a </s>"]  # fmt: skip
+ODD = [
+    "<s>", "</s>", "<unk>", " ", "a b", "\t", "a\x00b", "U+0041", "\\data\\", "\\end\\", "\u3000é", "e\u0301", "日本",
+    "\x85", "ngram 1=2", "a", "A", "\\1-grams:", "-99", "👨\u200d👩\u200d👧", "_", "a  b", "\xa0", "<s> a </s>",
+]  # fmt: skip
 PLAIN = ["".join(chooser.choices("abcde", [8, 5, 3, 2, 1], k=chooser.randint(1, 7))) for _ in range(150)]
 
 
@@ -134,7 +136,8 @@ def test_what_cannot_be_said_in_this_format_is_refused(model, settings, said):
 
 @pytest.mark.parametrize(("symbol", "expected"), [
     ("a", "a"), ("é", "é"), ("日", "日"), (" ", "U+0020"), ("\t", "U+0009"), ("\x00", "U+0000"), ("\u3000", "U+3000"),
-    ("<s>", "U+003C+U+0073+U+003E"), ("", "U+"), ("U+", "U+0055+U+002B"), ("\\data\\", "U+005C+U+0064+U+0061+U+0074+U+0061+U+005C"),
+    ("<s>", "U+003C+U+0073+U+003E"), ("", "U+"), ("U+", "U+0055+U+002B"),
+    ("\\end\\", "U+005C+U+0065+U+006E+U+0064+U+005C"),
     ("<", "<"), ("\u202e", "U+202E"), ("a\tb", "U+0061+U+0009+U+0062"), ("\U0001f600", "\U0001f600"),
 ])  # fmt: skip
 def test_a_symbol_as_a_word(symbol, expected):

@@ -13,6 +13,7 @@ from moreish.errors import MoreishError, UsageError
 from moreish.generating import sample as sample_module
 from moreish.generating.novelty import wilson
 from moreish.generating.sample import held_out_near_rate, sample
+from moreish.generating.sampler import draw_lines
 from moreish.learning.fit import fit
 from moreish.learning.score import score
 from moreish.models.catalog import MODELS
@@ -207,3 +208,16 @@ def test_any_list_however_small_gives_lines(lines):
     made = sample(quick(Corpus.of(lines)), 20)
     assert made.found == 20 and 0 <= made.novelty.rate <= 1
     assert json.dumps(made.to_dict(), allow_nan=False)
+
+
+def test_empty_lines_are_drawn_again():
+    often_empty = fit(Corpus.of([*"abcdefgh"] * 30, split="none"), "unigram")
+    assert any(not text for text in next(draw_lines(often_empty.model, often_empty.alphabet, max_length=9)).texts)
+    found = sample(often_empty, 500)
+    assert found.found == 500 and all(line.text for line in found.lines)
+
+
+def test_a_model_that_only_ends_finds_nothing_and_says_so():
+    always_empty = fit(Corpus.of([*"abcdefgh"] * 30, split="none"), "unigram")
+    found = sample(always_empty, 5, temperature=0.0)
+    assert (found.found, found.drawn, found.novelty.rate) == (0, 0, None)

@@ -287,6 +287,7 @@ def test_the_three_liars_are_refused_as_models_too_and_not_for_what_they_keep(li
         check_model(liar(LiarConfig(5)))
     assert law in error.value.laws
     assert not {"batch-first", "every-gradient", "learns-by-heart"} & set(error.value.laws)
+    assert "in place" in error.value.laws[law] or liar is not ChangesStateInPlace
 
 
 def test_checking_leaves_the_model_as_it_was():

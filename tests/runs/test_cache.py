@@ -121,10 +121,12 @@ def test_what_is_damaged_is_learnt_anew(place, damage):
 
 def test_a_list_that_cannot_be_learnt_is_an_error_and_leaves_nothing(place, types_unchecked):
     (place / "empty.txt").write_text("")
-    for source, how in ((place / "empty.txt", {}), (place / "nosuch", {}), (place / "list.txt", {"order": 0}),
-                        (place / "list.txt", {"model": "nosuch"}), (place / "list.txt", {"symbols": "runes"})):  # fmt: skip
+    for source, how in (
+        ("empty.txt", {}), ("nosuch", {}), ("list.txt", {"order": 0}), ("list.txt", {"model": "nosuch"}),
+        ("list.txt", {"symbols": "runes"}),
+    ):  # fmt: skip
         with pytest.raises(MoreishError):
-            learn(source, **how)
+            learn(place / source, **how)
     assert not (place / "cache").exists() or not list((place / "cache").iterdir())
 
 

@@ -165,6 +165,12 @@ def test_lines_that_are_none_are_refused_by_number(lines, words, types_unchecked
     assert str(error.value).startswith("mine")
 
 
+@pytest.mark.parametrize("text", ["names.txt", "", b"names.txt"])
+def test_one_text_is_not_taken_for_a_list_of_its_letters(text, types_unchecked):
+    with pytest.raises(ListError, match=r"Corpus\.read"):
+        Corpus.of(text)
+
+
 @pytest.mark.parametrize("count", [1, 2, 4, 5])
 def test_a_lecture_split_with_an_empty_part_is_refused(count):
     with pytest.raises(ListError, match=f"{count} line"):

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import unicodedata
+
+from rich.cells import cell_len, chop_cells
 from rich.text import Text
+
+from moreish.text.alphabet import printable
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 
@@ -33,27 +38,26 @@ def heat(share: float) -> tuple[str, str]:
     share = max(0.0, min(1.0, share))
     low, high = (222, 235, 247), (8, 48, 107)
     r, g, b = (round(x + (y - x) * share) for x, y in zip(low, high))
-    return f"rgb({r},{g},{b})", "#ffffff" if share > 0.55 else "#000000"
+    return f"rgb({r},{g},{b})", "#ffffff" if share > 0.615 else "#000000"
 
 
 def count_table(counts: list[list[int]], labels: list[str], width: int, colour: bool = True) -> Text:
     """A table of counts as a picture: row = the symbol before, column = the symbol after.
 
     Each cell is shaded by its share of the row, on a square-root scale, so that rare pairs still show, up to the
-    table's largest share. With room the
-    counts stand in the cells; in a narrow terminal cells are two columns of colour each. Without colour the counts
-    are printed whatever the width.
+    table's largest share. With room the counts stand in the cells; in a narrow terminal cells are two columns of colour
+    each. Without colour the counts are printed whatever the width.
     """
     roomy = next((size for size in (6, 5, 4) if width >= size * len(labels) + 4), 2)
     size = roomy if colour else max(roomy, 6)
     out = Text(" " * 3, no_wrap=True, overflow="ignore")
     for label in labels:
-        out.append(f"{label[:2]:>{size}}", style="bold")
+        out.append(_cut_to(label, size), style="bold")
     out.append("\n")
     most = max((count / sum(row) for row in counts for count in row if count), default=1.0)
     for label, row in zip(labels, counts):
         total = sum(row)
-        out.append(f"{label[:2]:>2} ", style="bold")
+        out.append(f"{_cut_to(label, 2)} ", style="bold")
         for count in row:
             share = (count / total / most) ** 0.5 if total else 0.0
             background, foreground = heat(share)
@@ -61,6 +65,21 @@ def count_table(counts: list[list[int]], labels: list[str], width: int, colour: 
             out.append(f"{cell:>{size}}", style=f"{foreground} on {background}" if count else "default")
         out.append("\n")
     return out
+
+
+def sign(symbol: str) -> str:
+    """A symbol as a label: white space and control characters have a sign, and a bare mark a circle to sit on."""
+    if symbol == " ":
+        return "␣"
+    if len(symbol) == 1 and ord(symbol) < 32:
+        return chr(0x2400 + ord(symbol))
+    return f"◌{symbol}" if symbol and unicodedata.combining(symbol[0]) else printable(symbol)
+
+
+def _cut_to(label: str, width: int) -> str:
+    """The first two columns of a label, to the right of `width` columns: Chinese takes two columns a character."""
+    start = chop_cells(label, 2)[0] if label else ""
+    return " " * (width - cell_len(start)) + start
 
 
 def _short(count: int, width: int) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from moreish.faces.draw import bar, count_table, histogram
+from moreish.faces.draw import bar, count_table, histogram, sign
 from moreish.shapes import BOUNDARY_SIGN
 from moreish.text.alphabet import printable
 
@@ -166,10 +167,9 @@ def score_table(scored: list[Scored]) -> RenderableType:
     for one in scored:
         table = _grid("bold", "dim", "cyan")
         table.columns[1].justify = "right"
-        for symbol, nats in one.symbols:
-            table.add_row(
-                _plain(symbol) if symbol else Text("end", "dim"), f"{nats:.2f}", bar(min(nats, most) / most, 30)
-            )
+        labels = [*(Text(sign(symbol)) for symbol, _ in one.symbols[:-1]), Text("end", "dim")]
+        for label, (_, nats) in zip(labels, one.symbols):
+            table.add_row(label, f"{nats:.2f}", bar(min(nats, most) / most, 30))
         parts += [Text.assemble(_plain(one.text, "bold"), f"  {one.nats:.2f} nats"), table]
     return Group(*parts)
 
@@ -231,19 +231,19 @@ def lists_table(rows: list[dict[str, Any]]) -> RenderableType:
 def bigram_picture(table: BigramTable, width: int, colour: bool) -> RenderableType:
     """The bigram's table of counts, and how to read it."""
     labels, counts = table.shown()
+    how_to_read = (
+        f"Row: a symbol. Column: the one after it. {BOUNDARY_SIGN} is a line's start (as a row) and end (as a column). "
+        f"The deeper the blue, the larger the share of its row; without a colour: never seen. {table.pairs_seen:,} of "
+        f"{table.pairs_possible:,} pairs were seen, {table.pairs:,} in all."
+    )
     return Group(
-        count_table(counts, [printable(label) for label in labels], width, colour),
-        Text(
-            f"Row: a symbol. Column: the one after it. {BOUNDARY_SIGN} is a line's start (as a row) and end (as a "
-            f"column). The darker, the larger the share of its row. {table.pairs_seen:,} of {table.pairs_possible:,} "
-            f"pairs were seen, {table.pairs:,} in all.",
-            "dim",
-        ),
+        count_table(counts, [sign(label) for label in labels], width, colour),
+        Text("\n".join(wrap(how_to_read, max(width, 20))), "dim"),  # the table must not be wrapped, this must
     )
 
 
 def _symbol_words(symbols: dict[str, int], kind: str = "characters") -> Text:
-    shown = " ".join(printable(symbol) for symbol in list(symbols)[:SYMBOLS_SHOWN])
+    shown = " ".join(sign(symbol) for symbol in list(symbols)[:SYMBOLS_SHOWN])
     more = f" and {len(symbols) - SYMBOLS_SHOWN:,} more" if len(symbols) > SYMBOLS_SHOWN else ""
     return Text.assemble(f"{len(symbols):,} {kind}: ", (shown, "bold"), more)
 

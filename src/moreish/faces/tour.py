@@ -40,19 +40,21 @@ def tour(console: Console) -> None:
     corpus = Corpus.read(LIST)
     name, settings, why = choose(corpus)
     _step(
-        console, "2. More things like them, truly new, with an honest word on each", f"moreish more {LIST} --new-only"
-    )
+        console, "2. More things like them, truly new, with an honest word on each",
+        f"moreish more {LIST} -n 12 --new-only --seed {SEED}",
+    )  # fmt: skip
     trained = fit(corpus, name, why=why, **settings)
     console.print(Text(f"{why}.", "dim"))
     console.print(sample_table(sample(trained, 12, new_only=True, distinct=True, seed=SEED), SEED))
 
     _step(
-        console, "3. How good is it? A few models on lines they have never seen", f"moreish train {LIST} --model ngram"
-    )
+        console, "3. How good is it? A few models on lines they have never seen",
+        f"moreish train {LIST} --order {settings['order']} --run RUN",
+    )  # fmt: skip
     _ladder(console, corpus, trained)
     console.print(evaluation_table(evaluate(trained), 0))
 
-    _step(console, "4. Why? What the model expects, symbol by symbol", "moreish score RUN mariana")
+    _step(console, "4. Why? What the model expects, symbol by symbol", "moreish score RUN mariana qxzw")
     console.print(score_table(score(trained, ["mariana", "qxzw"])))
 
     _step(console, "5. The simplest model, whole: which letter follows which", "moreish models bigram --of RUN")
@@ -81,8 +83,11 @@ def _ladder(console: Console, corpus: Corpus, best: Trained) -> None:
     rungs = [(model, evaluate(fit(corpus, model)).nats_per_symbol) for model in ("uniform", "unigram", "bigram")]
     rungs.append((f"{best.recipe.model}, order {best.recipe.settings['order']}", evaluate(best).nats_per_symbol))
     most = max(loss for _, loss in rungs)
+    width = max(1, min(40, console.width - 40))
     for label, loss in rungs:
         console.print(
-            Text.assemble(f"{label:<16}", (f"{bar(loss / most, 40):<40}", "cyan"), f" {loss:.4f} nats per symbol")
+            Text.assemble(
+                f"{label:<16}", (f"{bar(loss / most, width):<{width}}", "cyan"), f" {loss:.4f} nats per symbol"
+            )
         )
     console.print()

@@ -57,7 +57,8 @@ class NoveltyRates:
 
 @dataclass(frozen=True)
 class Sample:
-    """What a request for lines gave. `found` is less than `asked` where no more could be found in a fair time."""
+    """What a request for lines gave. `found` is less than `asked` where no more could be found in a fair time; `drawn`
+    counts the lines drawn to find them, but for empty ones."""
 
     lines: list[Line]
     asked: int
@@ -93,7 +94,7 @@ def sample(
     distinct: bool = False,
     distance: int | None = None,
 ) -> Sample:
-    """Make lines like those of the list.
+    """Make lines like those of the list. Empty lines, which no list can hold, are drawn again.
 
     Args:
         count: lines asked for.
@@ -118,7 +119,7 @@ def sample(
     draw = trained.once("draw", lambda: make_draw(trained.model, *how), settings=how)
     _check_distance(distance, trained)
     picky = new_only or distinct or distance is not None
-    limit = max(TRIES * count, LEAST_TRIES) if picky else count
+    tries = max(TRIES * count, LEAST_TRIES)
     lines: list[Line] = []
     kept: set[str] = set()
     drawn = new = near = 0
@@ -127,7 +128,9 @@ def sample(
         max_length=default_max_length(trained.longest) if max_length is None else max_length, seed=seed,
         at_once=min(AT_ONCE, max(256, 2 * count) if picky else count),
     ):  # fmt: skip
-        batch = _first(batch, min(limit - drawn, len(batch.texts)))
+        batch = _first(batch, tries if picky else min(tries, count - len(lines)))
+        tries -= len(batch.texts)
+        batch = _without_empty(batch)
         origins = novelty.origins(batch.texts)
         drawn += len(batch.texts)
         new += int(origins.is_new.sum())
@@ -145,7 +148,7 @@ def sample(
             lines.append(Line(text, float(batch.nats[i]), names[i], origins.near[i], bool(batch.cut[i])))
             if len(lines) == count:
                 break
-        if len(lines) == count or drawn >= limit:
+        if len(lines) == count or tries <= 0:
             break
     return Sample(lines, count, len(lines), drawn, _rates(trained, drawn, new, near))
 
@@ -166,6 +169,8 @@ def held_out_near_rate(trained: Trained) -> float | None:
 
 
 def _rates(trained: Trained, drawn: int, new: int, near: int) -> NoveltyRates:
+    if not drawn:
+        return NoveltyRates(None, None, None, None, None)
     low, high = wilson(new, drawn)
     listed = trained.hashes is None
     return NoveltyRates(
@@ -179,6 +184,14 @@ def _rates(trained: Trained, drawn: int, new: int, near: int) -> NoveltyRates:
 
 def _first(batch: Drawn, count: int) -> Drawn:
     return Drawn(batch.texts[:count], batch.nats[:count], batch.cut[:count])
+
+
+def _without_empty(batch: Drawn) -> Drawn:
+    """A model gives the empty line a little of its probability, but it is no thing that a list could hold."""
+    if all(batch.texts):
+        return batch
+    held = [i for i, text in enumerate(batch.texts) if text]
+    return Drawn([batch.texts[i] for i in held], batch.nats[held], batch.cut[held])
 
 
 def _check_distance(distance: int | None, trained: Trained) -> None:

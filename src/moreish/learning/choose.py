@@ -30,7 +30,7 @@ def choose(corpus: Corpus) -> tuple[str, dict[str, Any], str]:
         if losses[order] > min(losses.values()) + 0.02:  # longer contexts only get worse from here
             break
     best = min(losses, key=lambda order: losses[order])
-    held_out = "in 10 folds" if corpus.kfold else "on the lines held out"
+    held_out = f"in {len(corpus.folds())} folds" if corpus.kfold else "on the lines held out"
     return (
         "ngram",
         {"order": best},

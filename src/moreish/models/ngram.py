@@ -101,7 +101,10 @@ class NGram(LanguageModel[Tensor]):
         starts = torch.full((states + 1,), edges, dtype=torch.int64)
         starts[0] = 0
         self.register_buffer("row_starts", starts)
-        self.register_buffer("edge_symbols", torch.arange(edges, dtype=torch.int64).remainder(symbols).int())
+        edge_symbols = torch.zeros(edges, dtype=torch.int32)
+        if not edge_symbols.is_meta:  # on the meta device only shapes are asked for, and this would load sympy: a second
+            edge_symbols = torch.arange(edges, dtype=torch.int64).remainder(symbols).int()
+        self.register_buffer("edge_symbols", edge_symbols)
         self.register_buffer("edge_counts", torch.zeros(edges, dtype=torch.int64))
         self.register_buffer("edge_log_probs", torch.full((edges,), -float(np.log(symbols)), dtype=torch.float64))
         self.register_buffer("edge_next", torch.zeros(edges, dtype=torch.int32))

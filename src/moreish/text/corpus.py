@@ -220,6 +220,8 @@ def _same_again(source: str | os.PathLike[str], options: ReadOptions, first: Rea
 
 
 def _checked_lines(lines: Iterable[str], name: str) -> Lines:
+    if isinstance(lines, (str, bytes)):
+        raise ListError(f"{lines!r:.60} is one text, not lines. Give a list of them, or read a file with Corpus.read.")
     kept = list(lines)
     for i, line in enumerate(kept, start=1):
         if not isinstance(line, str) or not line or "\n" in line or not _is_unicode(line):

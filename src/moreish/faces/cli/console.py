@@ -58,21 +58,30 @@ def print_lines(texts: list[str]) -> None:
     sys.stdout.write("".join(f"{text}\n" for text in texts))
 
 
-def write_out(path: str, text: str, source: str | None = None) -> None:
-    """Write a result to a file, whole or not at all.
+def check_out(path: str, source: str) -> None:
+    """Refuse to write a result over the list that it is made from.
 
     Raises:
         UsageError: the file is the list itself.
+    """
+    from pathlib import Path
+
+    with suppress(OSError, ValueError):  # no such file, or standard input is none
+        listed = os.fstat(sys.stdin.fileno()) if source == "-" else Path(source or "").stat()
+        if os.path.samestat(listed, Path(path).stat()):
+            raise UsageError(f"{path} is the list itself, and would be lost. Give another file to -o.")
+
+
+def write_out(path: str, text: str) -> None:
+    """Write a result to a file, whole or not at all.
+
+    Raises:
         StorageError: the file cannot be written.
     """
     from pathlib import Path
 
     from moreish.storage import write_file
 
-    with suppress(OSError, ValueError):  # no such file, or standard input is none
-        listed = os.fstat(sys.stdin.fileno()) if source == "-" else Path(source or "").stat()
-        if os.path.samestat(listed, Path(path).stat()):
-            raise UsageError(f"{path} is the list itself, and would be lost. Give another file to -o.")
     write_file(Path(path), text.encode())
 
 

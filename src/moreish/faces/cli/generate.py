@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from moreish.faces.cli.console import as_json, is_terminal, note, print_lines, stdout, working, write_out
+from moreish.errors import UsageError
+from moreish.faces.cli.console import (
+    as_json,
+    check_out,
+    is_terminal,
+    note,
+    print_lines,
+    stdout,
+    working,
+    write_out,
+)
 from moreish.faces.cli.learn import parse_settings
 from moreish.faces.cli.options import (
     Column,
@@ -69,6 +79,7 @@ def more(
 
     Example: moreish more names -n 20 --new-only --prefix ma
     """
+    _check_output(out, csv, json, source)
     options = read_options(encoding, normalize, column, field)
     settings = parse_settings(context.args, model)
     from moreish.runs.cache import learn_once
@@ -80,7 +91,7 @@ def more(
     if is_terminal() and not json:
         note(learnt.why)
     _deliver(
-        learnt.trained, source, count, out, csv, json, extra={"model": learnt.trained.recipe.model, "why": learnt.why},
+        learnt.trained, count, out, csv, json, extra={"model": learnt.trained.recipe.model, "why": learnt.why},
         temperature=temperature, top_k=top_k, top_p=top_p, prefix=prefix, max_length=max_length, seed=seed,
         new_only=new_only, distinct=not repeats, distance=distance,
     )  # fmt: skip
@@ -111,10 +122,11 @@ def sample(
     """
     from moreish.runs.directory import load
 
+    _check_output(out, csv, json)
     with working("loading", quiet=json):
         trained = load(run, check_device(device))
     _deliver(
-        trained, None, count, out, csv, json, extra={},
+        trained, count, out, csv, json, extra={},
         temperature=temperature, top_k=top_k, top_p=top_p, prefix=prefix, max_length=max_length, seed=seed,
         new_only=new_only, distinct=distinct, distance=distance,
     )  # fmt: skip
@@ -130,9 +142,15 @@ def demo() -> None:
     tour(stdout())
 
 
+def _check_output(out: str | None, csv: bool, json: bool, source: str = "") -> None:
+    if csv and json:
+        raise UsageError("--csv and --json are two formats for one output. Give one of them.")
+    if out is not None and source:
+        check_out(out, source)
+
+
 def _deliver(
     trained: Any,
-    source: str | None,
     count: int,
     out: str | None,
     csv: bool,
@@ -142,11 +160,8 @@ def _deliver(
 ) -> None:
     import secrets
 
-    from moreish.errors import UsageError
     from moreish.generating.sample import sample as draw
 
-    if csv and json:
-        raise UsageError("--csv and --json are two formats for one output. Give one of them.")
     seed = request.pop("seed")
     seed = secrets.randbelow(2**31) if seed is None else seed
     with working(f"drawing {count:,} lines", quiet=json):
@@ -158,7 +173,7 @@ def _deliver(
             f"A higher --temperature or a looser condition gives more."
         )
     if out is not None:
-        write_out(out, as_text or "".join(f"{line.text}\n" for line in found.lines), source)
+        write_out(out, as_text or "".join(f"{line.text}\n" for line in found.lines))
     elif json or csv:
         import sys
 

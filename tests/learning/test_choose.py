@@ -1,0 +1,76 @@
+"""Which model suits a list: the order that predicts held-out lines best, said with its figure."""
+
+from __future__ import annotations
+
+import random
+import re
+
+import pytest
+
+from moreish.learning import choose as choose_module
+from moreish.learning.choose import choose
+from moreish.learning.evaluate import evaluate
+from moreish.learning.fit import fit
+from moreish.text.corpus import Corpus
+
+chooser = random.Random(9)
+SYLLABLES = ["ka", "ri", "no", "sha", "men", "tor", "el", "u", "bi", "zan"]
+NAMES = ["".join(chooser.choices(SYLLABLES, k=chooser.randint(1, 4))) for _ in range(700)]
+NOISE = ["".join(chooser.choices("abcdefgh", k=chooser.randint(1, 9))) for _ in range(400)]
+WORDS = [" ".join(chooser.choices([f"w{i}" for i in range(400)], k=chooser.randint(1, 5))) for _ in range(500)]
+HAN = ["".join(chooser.choices([chr(0x4E00 + i) for i in range(600)], k=chooser.randint(1, 3))) for _ in range(300)]
+LISTS = {
+    "names": Corpus.of(NAMES),
+    "noise": Corpus.of(NOISE),
+    "few": Corpus.of(NAMES[:40]),
+    "three": Corpus.of(["ana", "bela", "cana"]),
+    "two": Corpus.of(["ana", "bela"]),
+    "words": Corpus.of(WORDS, symbols="words"),
+    "han": Corpus.of(HAN),
+    "graphemes": Corpus.of(NAMES, symbols="graphemes"),
+    "bytes": Corpus.of(HAN, symbols="bytes"),
+    "lecture": Corpus.of(NAMES, split="lecture"),
+    "none": Corpus.of(NAMES, split="none"),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_the_order_is_the_best_of_those_tried_and_the_sentence_is_true(name):
+    corpus = LISTS[name]
+    model, settings, why = choose(corpus)
+    assert model == "ngram" and settings.keys() == {"order"}
+    said = re.fullmatch(
+        r"ngram of order (\d+): (\d+\.\d{4}) nats per symbol (on the lines held out|in (\d+) folds), "
+        r"the least of orders (\d+) to (\d+)",
+        why,
+    )
+    assert said, why
+    assert int(said[1]) == settings["order"] and (said[4] is not None) == corpus.kfold
+    losses = {}
+    for order in range(int(said[5]), int(said[6]) + 1):
+        found = evaluate(fit(corpus, model, order=order))
+        losses[order] = found.nats_per_symbol
+        if said[4]:
+            assert int(said[4]) == found.folds == min(10, len(corpus.train))
+    assert losses[settings["order"]] == min(losses.values())
+    assert said[2] == f"{losses[settings['order']]:.4f}"
+    assert choose(corpus) == (model, settings, why)
+
+
+def test_long_contexts_for_regular_lists_and_short_ones_for_noise():
+    assert choose(LISTS["names"])[1]["order"] > choose(LISTS["noise"])[1]["order"]
+    assert choose(LISTS["words"])[1]["order"] <= 3
+
+
+def test_one_unique_line_leaves_nothing_to_choose_by():
+    for lines in (["a"], ["ana"] * 300):
+        model, settings, why = choose(Corpus.of(lines))
+        assert (model, settings) == ("ngram", {"order": 3}) and "one unique line" in why
+        assert fit(Corpus.of(lines), model, why=why, **settings).recipe.why == why
+
+
+def test_of_many_lines_not_every_order_is_tried(monkeypatch):
+    monkeypatch.setattr(choose_module, "MANY_BYTES", 1000)
+    monkeypatch.setattr(choose_module, "evaluate", None)
+    assert choose(LISTS["names"])[:2] == ("ngram", {"order": 7})
+    assert choose(LISTS["words"])[:2] == ("ngram", {"order": 4})
