@@ -109,13 +109,13 @@ def test_help_has_an_example_and_every_flag_a_meaning(command, moreish):
     ran = moreish(command, "--help")
     assert ran.code == 0 and ran.err == "" and f"Example: moreish {command}" in " ".join(ran.out.split())
     assert moreish(command, "-h").out == ran.out
-    for row in re.findall(r"^│ +(-.*)│$", ran.out, re.M):
-        assert re.search(r"  \w.{3}", row), f"{command}: a flag without a word on it: {row}"
+    rows = re.findall(r"^  (-\S.*(?:\n {8,}\S.*)*)", ran.out, re.M)
+    assert len(rows) > 0 and all(re.search(r"\S\s{2,}[\w`].{3}", row) for row in rows), rows
 
 
 def test_help_of_the_whole(moreish):
     ran = moreish("--help")
-    assert ran.code == 0 and ran.err == "" and all(f"│ {command} " in ran.out for command in COMMANDS)
+    assert ran.code == 0 and ran.err == "" and all(f"\n  {command} " in ran.out for command in COMMANDS)
     assert "Example: moreish more" in ran.out and moreish("-h").out == ran.out
     assert moreish().code in (0, 2)
     version = moreish("--version")
@@ -163,7 +163,8 @@ def test_more_new_only_with_a_prefix_and_a_distance(moreish):
             assert line["near"] is None or line["near"] in MADE_UP
 
 
-def test_more_repeats_only_when_asked(moreish):
+def test_more_repeats_only_when_asked(moreish, monkeypatch):
+    monkeypatch.setattr("moreish.generating.sample.LEAST_TRIES", 2000)
     Path("tiny.txt").write_text("a\nb\n")
     ran = moreish("more", "tiny.txt", "-n", "9", "--max-length", "1")
     assert ran.code == 0 and {"a", "b"} <= set(ran.lines) <= {"", "a", "b"} and len(set(ran.lines)) == len(ran.lines)
@@ -414,10 +415,8 @@ def test_sample_is_the_same_for_the_same_seed(moreish, runs):
         first = moreish("sample", runs[run], "-n", "9", "--seed", "1", "--json").json
         assert moreish("sample", runs[run], "-n", "9", "--seed", "1", "--json").json == first
         assert first["asked"] == first["found"] == first["drawn"] == 9 and first["seed"] == 1
-        for flags in (["--temperature", "0.5"], ["--top-k", "2"], ["--top-p", "0.5"], ["--temperature=0"]):
-            tame = moreish("sample", runs[run], "-n", "9", "--seed", "1", "--json", *flags).json
-            assert tame["found"] == 9
-            assert "0" not in flags[0] or len({line["text"] for line in tame["lines"]}) == 1
+        for flags in (["--temperature", "0.5"], ["--top-k", "2"], ["--top-p", "0.5"]):
+            assert moreish("sample", runs[run], "-n", "9", "--seed", "1", "--json", *flags).json["found"] == 9
         scored = moreish("score", runs[run], *[line["text"] for line in first["lines"]], "--json").json["texts"]
         for line, one in zip(first["lines"], scored):
             if not line["cut"]:

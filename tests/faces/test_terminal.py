@@ -53,10 +53,11 @@ def attacked(tmp_path_factory) -> Path:
 
 
 COMMANDS = [
-    ["inspect", "attack.txt"], ["more", "attack.txt", "-n", "40", "--model", "ngram"], ["more", "attack.txt", "--symbols=words", "--model=ngram"],
-    ["more", "attack.txt", "--symbols", "bytes", "-n", "40", "--model", "ngram"], ["train", "attack.txt", "--run", "t"],
-    ["show", "run"], ["evaluate", "run"], ["score", "run", *ATTACKS],
-    ["models", "--of", "run"], ["models", "bigram", "--of", "words"], ["score", "words", "[red]bold[/red]", ":smile:"],
+    ["inspect", "attack.txt"], ["more", "attack.txt", "--model=ngram", "-n", "40"],
+    ["more", "attack.txt", "--model=ngram", "--symbols=words"], ["train", "attack.txt", "--run", "t"],
+    ["more", "attack.txt", "--model=ngram", "--symbols=bytes", "-n", "40"],
+    ["show", "run"], ["evaluate", "run"], ["score", "run", *ATTACKS], ["models", "--of", "run"],
+    ["models", "bigram", "--of", "words"], ["score", "words", "[red]bold[/red]", ":smile:"],
     ["score", "run", "unknown \x1b[31m §"], ["sample", "run", "-n", "40", "--prefix", "\x1b"], ["show", "words"],
     ["sample", "run", "--prefix", "§\x1b"], ["sample", "run", "-n", "40", "--seed", "1"],
 ]  # fmt: skip

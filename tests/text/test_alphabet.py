@@ -172,3 +172,11 @@ def test_description_and_printing_keep_a_terminal_safe():
     assert alphabet.describe().startswith("199: \\x01") and alphabet.describe().endswith("…")
     assert alphabet.describe().isprintable()
     assert printable("a\x1b\u202e\U000e0001é") == "a\\x1b\\u202e\\ue0001é"
+
+
+def test_an_accent_as_a_character_of_its_own_is_put_together():
+    composed = Alphabet("characters", ("e", "j", "o", "s", "é"))
+    assert composed.spelling("jose\u0301") == "josé" and composed.spelling("jose") == "jose"
+    assert composed.spelling("joa\u0301") == "joa\u0301"  # á is not there either: the error names what was typed
+    apart = Alphabet("characters", ("e", "s", "\u0301"))
+    assert apart.spelling("e\u0301") == "e\u0301"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -9,12 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from moreish.errors import UsageError
+from moreish.errors import Impossible, UsageError
 from moreish.generating.draws import Draw, make_draw
 from moreish.models.model import LanguageModel, device_of, select
 from moreish.randomness import stream
 from moreish.shapes import BOUNDARY
-from moreish.text.alphabet import Alphabet
+from moreish.text.alphabet import Alphabet, printable
 
 LONGEST = 1_000
 """The default maximum length is twice the longest line, and at most this."""
@@ -58,6 +59,7 @@ def draw_lines(
 
     Raises:
         UsageError: a setting that means nothing.
+        Impossible: the model gives the prefix no probability at all.
         AlphabetError: the prefix holds a symbol that the alphabet lacks.
     """
     if isinstance(max_length, bool) or not isinstance(max_length, int) or not 1 <= max_length <= LONGEST_ASKED:
@@ -66,7 +68,7 @@ def draw_lines(
         raise UsageError(f"prefix={prefix!r:.60} is not text. Use what every line shall begin with, or leave it out.")
     model.eval()
     draw = draw or make_draw(model)
-    begun = alphabet.encode(prefix) if prefix else []
+    begun = alphabet.encode(alphabet.spelling(prefix)) if prefix else []
     if len(begun) >= max_length:
         raise UsageError(
             f"the prefix has {len(begun)} symbols, and a line at most {max_length}. "
@@ -77,6 +79,11 @@ def draw_lines(
     with torch.no_grad():  # not around the yields: what the caller does between them is the caller's
         start = draw.begin(read)
         spent = float(model.target_nats(read[:, :-1], read[:, 1:], model.begin(1)).sum()) if begun else 0.0
+    if math.isinf(spent):
+        raise Impossible(
+            f"no line can begin with {printable(prefix)!r:.60}: this model, without smoothing, never saw that. "
+            f"Use another prefix, or train with --smoothing kneser-ney."
+        )
     while True:
         yield _batch(draw, start, min(at_once, draw.most_at_once), begun, spent, max_length, alphabet, generator)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from moreish.learning.evaluate import evaluate
+from moreish.learning.evaluate import held_out_loss
 from moreish.learning.fit import fit
 from moreish.text.corpus import Corpus
 
@@ -26,7 +26,7 @@ def choose(corpus: Corpus) -> tuple[str, dict[str, Any], str]:
     orders = ORDERS_OF_CHARACTERS if len(corpus.alphabet) <= SMALL_ALPHABET else ORDERS_OF_WORDS
     losses: dict[int, float] = {}
     for order in orders:
-        losses[order] = evaluate(fit(corpus, "ngram", order=order)).nats_per_symbol
+        losses[order] = held_out_loss(fit(corpus, "ngram", order=order))
         if losses[order] > min(losses.values()) + 0.02:  # longer contexts only get worse from here
             break
     best = min(losses, key=lambda order: losses[order])

@@ -136,6 +136,14 @@ def evaluate(trained: Trained, part: str = "dev") -> Evaluation:
     return _summary(trained, named, nats, sizes, new, mass, 0)
 
 
+def held_out_loss(trained: Trained) -> float:
+    """Nats per symbol on dev, or over the folds: for choosing, where nothing else is asked."""
+    if trained.corpus.kfold:
+        return _over_folds(trained).nats_per_symbol
+    nats, sizes = line_nats(trained.model, trained.alphabet, trained.corpus.part("dev"))
+    return float(nats.sum() / sizes.sum())
+
+
 def _over_folds(trained: Trained) -> Evaluation:
     folds = trained.corpus.folds()
     if not folds:
@@ -186,5 +194,6 @@ def _summary(
 def _given_new(nats: np.ndarray, mass: float) -> np.ndarray:
     """Nats of lines given that they are new, P(line) / (1 - mass); no rounding makes them negative."""
     left = math.log1p(-mass) if mass < 1 else -math.inf
-    with np.errstate(invalid="ignore"):
-        return np.where(np.isinf(nats), nats, np.maximum(nats + left, 0.0))
+    if left == -math.inf:  # nothing is left for new lines: whatever they are, they cannot be
+        return np.full_like(nats, math.inf)
+    return np.where(np.isinf(nats), nats, np.maximum(nats + left, 0.0))

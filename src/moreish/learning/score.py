@@ -51,6 +51,7 @@ def score(trained: Trained, texts: str | Iterable[str]) -> list[Scored]:
     for text in [texts] if isinstance(texts, str) else texts:
         if not isinstance(text, str) or "\n" in text or len(text) > LONGEST:
             raise UsageError(f"{text!r:.60} is not one line of at most {LONGEST:,} symbols. Give one line at a time.")
+        text = trained.alphabet.spelling(text)
         ids = trained.alphabet.encode(text) if text else []
         line = torch.tensor([[BOUNDARY, *ids, BOUNDARY]], device=device_of(model))
         nats = model.target_nats(line[:, :-1], line[:, 1:], model.begin(1))[0].double().tolist()

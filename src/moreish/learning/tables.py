@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from moreish.errors import UsageError
@@ -29,7 +29,7 @@ class BigramTable:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        return asdict(self)
+        return {f.name: getattr(self, f.name) for f in fields(self)}
 
     def shown(self) -> tuple[list[str], list[list[int]]]:
         """The labels and counts of the most frequent symbols, few enough to draw."""

@@ -177,17 +177,27 @@ def _merge(a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray]) -
 
 
 def _count_rows(streams: Iterable[np.ndarray], symbols: int, order: int) -> Grams:
-    """For keys over 63 bits (long contexts of words): rows of symbols, sorted as rows."""
-    rows = np.zeros((0, order), dtype=np.int32)
-    counts = np.zeros(0, dtype=np.int64)
+    """For keys over 63 bits (long contexts of words): rows of symbols, sorted as rows, merged like sorted keys."""
+    tables: list[tuple[np.ndarray, np.ndarray]] = [(np.zeros((0, order), np.int32), np.zeros(0, np.int64))]
+
+    def merge(ways: int) -> None:
+        rows = np.concatenate([tables[-way][0] for way in range(ways, 0, -1)])
+        counts = np.concatenate([tables[-way][1] for way in range(ways, 0, -1)])
+        del tables[-ways:]
+        kept, inverse = unique_rows(rows, symbols)
+        tables.append((kept, sum_by(inverse, counts, len(kept))))
+
     for stream in streams:
         padded = np.concatenate([np.zeros(order - 1, np.int32), stream.astype(np.int32)])
         windows = np.lib.stride_tricks.sliding_window_view(padded, order).copy()
         for column in range(order - 2, 0, -1):  # what stands before a boundary is another line
             windows[windows[:, column] == 0, :column] = 0
-        rows, inverse = unique_rows(np.concatenate([rows, windows]), symbols)
-        counts = sum_by(inverse, np.concatenate([counts, np.ones(len(windows), np.int64)]), len(rows))
-    return Grams(symbols, rows, counts)
+        tables.append((windows, np.ones(len(windows), np.int64)))
+        merge(1)
+        while len(tables) > 1 and len(tables[-2][0]) < 2 * len(tables[-1][0]):
+            merge(2)
+    merge(len(tables))
+    return Grams(symbols, *tables[0])
 
 
 def unpack(keys: np.ndarray, symbols: int, order: int) -> np.ndarray:
@@ -209,8 +219,13 @@ def pack(symbols: int, *tables: np.ndarray) -> list[np.ndarray]:
                 key = key * symbols + rows[:, column]
             keys.append(key)
         return keys
-    ranks = np.unique(np.concatenate(tables), axis=0, return_inverse=True)[1].reshape(-1)
-    return np.split(ranks.astype(np.int64), np.cumsum([len(rows) for rows in tables])[:-1])
+    together = np.concatenate(tables)
+    order = np.lexsort(together.T[::-1])  # column by column: np.unique over rows compares them one by one
+    fresh = np.ones(len(order), bool)
+    fresh[1:] = (together[order[1:]] != together[order[:-1]]).any(1)
+    ranks = np.empty(len(order), np.int64)
+    ranks[order] = np.cumsum(fresh) - 1
+    return np.split(ranks, np.cumsum([len(rows) for rows in tables])[:-1])
 
 
 def unique_rows(rows: np.ndarray, symbols: int) -> tuple[np.ndarray, np.ndarray]:

@@ -102,7 +102,7 @@ class NGram(LanguageModel[Tensor]):
         starts[0] = 0
         self.register_buffer("row_starts", starts)
         edge_symbols = torch.zeros(edges, dtype=torch.int32)
-        if not edge_symbols.is_meta:  # on the meta device only shapes are asked for, and this would load sympy: a second
+        if not edge_symbols.is_meta:  # only shapes are asked for there, and this loads sympy: a second
             edge_symbols = torch.arange(edges, dtype=torch.int64).remainder(symbols).int()
         self.register_buffer("edge_symbols", edge_symbols)
         self.register_buffer("edge_counts", torch.zeros(edges, dtype=torch.int64))

@@ -21,6 +21,7 @@ from moreish.randomness import stream
 
 INITIAL_DEVIATION = 0.01
 MOST_SYMBOLS = 20_000
+FEW_SYMBOLS = 256
 NEVER = -30.0
 """The closed form's logit, below the row's lowest, for a pair never seen: e**-30 is 1e-13."""
 
@@ -53,7 +54,10 @@ class OneLayer(WindowModel):
             nn.init.normal_(self.weight, std=INITIAL_DEVIATION, generator=stream(seed, "weights"))
 
     def score(self, windows: Int[Tensor, "M C"]) -> Float[Tensor, "M V"]:
-        return F.one_hot(windows[:, -1].long(), self.config.symbols).to(self.weight.dtype) @ self.weight
+        symbols = windows[:, -1].long()
+        if self.config.symbols > FEW_SYMBOLS:  # the same choice of rows without V multiplications for each number
+            return F.embedding(symbols, self.weight)
+        return F.one_hot(symbols, self.config.symbols).to(self.weight.dtype) @ self.weight
 
     @torch.no_grad()
     def set_closed_form(self, pairs: Grams) -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from moreish.errors import MoreishError, RunError, RunLocked, StorageError
+from moreish.errors import ListError, MoreishError, RunError, StorageError
 from moreish.learning.choose import choose
-from moreish.learning.fit import fit, make_recipe
+from moreish.learning.fit import fit
 from moreish.learning.recipe import Trained
 from moreish.runs.directory import RUN_FILE, load, remove, save
 from moreish.storage import exists, make_directory, names
@@ -23,6 +24,7 @@ from moreish.text.reading import ReadOptions, ReadReport, blocks
 RECIPES = 1
 """Raised whenever the same request would now be learnt differently, so that older runs are not taken for it."""
 MOST_KEPT = 32
+OURS = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
@@ -73,21 +75,24 @@ def learn_once(
     with suppress(MoreishError):  # a damaged one is learnt anew
         if not fresh and exists(place / RUN_FILE):
             trained = load(place)
+            if trained.corpus.fingerprint != fingerprint:
+                raise RunError(f"{place} holds another list. It is learnt anew.")
             trained = replace(trained, corpus=replace(trained.corpus, name=report.name))
             return Learnt(trained, trained.recipe.why, report.warnings, known=True)
     corpus = corpus or Corpus.read(source, symbols=symbols, options=options)  # type: ignore[arg-type]
+    if corpus.fingerprint != fingerprint:
+        raise ListError(f"{report.name} changed while it was read. Let it rest and run the command again.")
     if model == "auto":
         name, chosen, why = choose(corpus)
         trained = fit(corpus, name, why=why, **chosen)
     else:
-        make_recipe(corpus, model, **settings)
         trained = fit(corpus, model, why=f"{model}, as asked for", **settings)
     warnings = list(report.warnings)
     try:
         make_directory(place.parent)
         trained = save(trained, place, overwrite=True)
         _prune(place.parent)
-    except (StorageError, RunError, RunLocked) as error:
+    except (StorageError, RunError) as error:
         warnings.append(f"what was learnt is not kept for next time: {error}")
     return Learnt(trained, trained.recipe.why, warnings, known=False)
 
@@ -95,7 +100,7 @@ def learn_once(
 def _prune(cache: Path) -> None:
     """Keep the newest runs only, so that the cache does not grow for ever."""
     written: list[tuple[float, Path]] = []
-    for name in names(cache):
+    for name in filter(OURS.fullmatch, names(cache)):  # the directory may hold runs of the user's own
         with suppress(OSError):  # no run, or another process removed it
             written.append(((cache / name / RUN_FILE).stat().st_mtime, cache / name))
     for _, old in sorted(written, reverse=True)[MOST_KEPT:]:

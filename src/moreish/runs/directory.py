@@ -49,8 +49,8 @@ from moreish.text.alphabet import printable
 from moreish.text.corpus import Corpus
 
 RUN_FILE, EVENTS_FILE = "run.toml", "events.jsonl"
-STAGE = ".replacing"
-"""Where a run grows that is to replace another."""
+STAGE, READY = ".growing", ".ready"
+"""Within a run directory: where a run grows, and what that is called when it is whole, until its files are in place."""
 OURS = re.compile(r"(run\.toml|lines\.gz|hashes\.gz|events\.jsonl|checkpoint-\d+\.safetensors)", re.ASCII)
 RUNS = Path("runs")
 MOST_RUN_FILE_BYTES = 1 << 20
@@ -91,8 +91,9 @@ def record(
 ) -> Iterator[Event | Saved]:  # fmt: skip
     """Write a training down as it goes, and hand its events on, with a Saved after each checkpoint.
 
-    Nothing is made before the first event has come. A run that is to be replaced stays whole until the new one's
-    checkpoint is on the disk: a training that fails harms it as little as one that is stopped.
+    Nothing is made before the first event has come. A run grows in a directory within its own and takes its place at
+    once, by one renaming, when its checkpoint is on the disk: a training that fails or is killed leaves an older run
+    as it was, and nothing that looks like a run where there was none.
 
     Raises:
         RunExists, RunLocked, RunError, StorageError
@@ -103,9 +104,9 @@ def record(
     first = next(coming)
     make_directory(where)
     with lock(where):
+        _finish(where)
         check_free(where, overwrite)
-        # A run that is to be replaced stands until the new one is whole beside it: the disk may yet be full.
-        here = where / STAGE if exists(where / RUN_FILE) else where
+        here = where / STAGE
         run = _describe(corpus, recipe, keep_list)
         make_directory(here)
         _clear(here)
@@ -118,9 +119,9 @@ def record(
                     saved = save_model(here, run.id, event.step, event.trained)
                     told = {"event": "saved", "step": saved.step, "sha256": saved.sha256}
                     append_line(here / EVENTS_FILE, json.dumps(told))
-                    if here != where:
-                        stage, here = here, where  # from now on nothing of either is thrown away
-                        _take_over(stage, where)
+                    move_file(here, where / READY)  # from here on the new run is the run
+                    here = where
+                    _finish(where)
                     yield replace(saved, path=where / saved.path.name)
                     event = Finished(event.step, event.trained.with_run(str(where)))
                 yield event
@@ -201,6 +202,9 @@ def read_run(directory: str | Path) -> RunRecord:
             near = sorted(printable(str(path.parent)) for path in where.parent.glob(f"*/{RUN_FILE}"))
         hint = f"There are: {', '.join(near[:6])}." if near else "Make one with moreish train LIST --run DIR."
         raise RunError(f"there is no run directory {shown}. {hint}")
+    if exists(where / READY):  # whoever put it there was cut off
+        with lock(where):
+            _finish(where)
     if not exists(where / RUN_FILE):
         raise RunError(
             f"{shown} is not a run directory: it holds no {RUN_FILE}. Make one with moreish train LIST --run DIR."
@@ -261,6 +265,7 @@ def remove(directory: Path) -> None:
         RunLocked: another process writes to it.
     """
     with lock(directory):
+        _finish(directory)
         _clear(directory)
         _discard(directory / STAGE)
         for name in (LOCK, OWNER):
@@ -269,15 +274,21 @@ def remove(directory: Path) -> None:
             directory.rmdir()
 
 
-def _take_over(stage: Path, where: Path) -> None:
-    """Put a new run in the place of the old one: its files over the old ones, then the old ones that are left."""
-    new = names(stage)
-    for name in sorted(new):
-        move_file(stage / name, where / name)
-    for name in names(where):
-        if OURS.fullmatch(name) and name not in new:
-            remove_file(where / name)
-    stage.rmdir()
+def _finish(where: Path) -> None:
+    """Put a run that is ready in its place, or go on where that was cut off. The caller holds the lock.
+
+    run.toml moves first: while it has not, what stands in the directory is the old run's, and afterwards the new one's.
+    """
+    ready = where / READY
+    if not exists(ready):
+        return
+    if exists(ready / RUN_FILE):
+        _clear(where)
+        move_file(ready / RUN_FILE, where / RUN_FILE)
+    for name in names(ready):
+        move_file(ready / name, where / name)
+    with suppress(OSError):  # an empty directory that stays does no harm
+        ready.rmdir()
 
 
 def _discard(stage: Path) -> None:

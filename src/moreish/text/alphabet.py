@@ -7,6 +7,7 @@ between single spaces, so that a line comes back exactly), `bytes` (of UTF-8).
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -83,6 +84,22 @@ class Alphabet:
         except KeyError:
             at, piece = next((i, piece) for i, piece in enumerate(pieces) if piece not in self.ids)
             raise self._lacks(line, piece, at) from None
+
+    def spelling(self, text: str) -> str:
+        """Text as this alphabet spells it: itself, or in Unicode form NFC where only that has all its symbols known.
+
+        Lists are brought to NFC, but some keyboards and file systems give an accent as a character of its own.
+        """
+        composed = unicodedata.normalize("NFC", text)
+        if composed == text or not self._knows(composed) or self._knows(text):
+            return text
+        return composed
+
+    def _knows(self, text: str) -> bool:
+        try:
+            return all(piece in self.ids for piece in split_symbols(text, self.kind))
+        except UnicodeEncodeError:  # half a surrogate pair has no bytes
+            return False
 
     def decode(self, ids: Iterable[int]) -> str:
         """The line whose ids (without boundaries) these are."""

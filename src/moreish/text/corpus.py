@@ -167,6 +167,8 @@ class Corpus:
     @cached_property
     def unique_train(self) -> Lines:
         """The training lines, each once, in the order of their first occurrences."""
+        if self.split == "unique":
+            return self.train
         return self.train.take(first_occurrences(line_hashes(self.train)))
 
     @cached_property

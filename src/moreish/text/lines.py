@@ -16,6 +16,10 @@ BLOCK = 1 << 20
 """Bytes handed on at a time: small enough for a processor's cache, large enough that Python's part vanishes."""
 
 
+TAKEN = 1 << 17
+"""Lines taken at a time: gathering them needs 8 bytes for each byte."""
+
+
 class Lines(Sequence[str]):
     """A sequence of lines, in memory or still on disk.
 
@@ -106,12 +110,11 @@ class Lines(Sequence[str]):
         """The lines at `indices` (int [k], in that order)."""
         if not len(indices):
             return Lines(np.zeros(0, np.uint8))
-        sizes = np.diff(self.starts)
-        out = np.empty(int(sizes[indices].sum()), dtype=np.uint8)
+        parts = [indices[first : first + TAKEN] for first in range(0, len(indices), TAKEN)]
+        out = np.empty(sum(int((self.starts[part + 1] - self.starts[part]).sum()) for part in parts), dtype=np.uint8)
         at = 0
-        for first in range(0, len(indices), 1 << 17):  # a slice at a time: the gather below needs 8 bytes for each byte
-            chosen = indices[first : first + (1 << 17)]
-            size = sizes[chosen]
+        for chosen in parts:
+            size = self.starts[chosen + 1] - self.starts[chosen]
             total = int(size.sum())
             before = np.cumsum(size) - size
             out[at : at + total] = self.data[np.repeat(self.starts[chosen] - before, size) + np.arange(total)]

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import warnings
 from typing import Annotated
@@ -15,6 +16,7 @@ from moreish.errors import CheckpointWarning, MoreishError
 from moreish.faces.cli import examine, generate, learn
 from moreish.faces.cli.command import Command, LearningCommand, abandon_output
 from moreish.faces.cli.console import make_output_safe, note
+from moreish.faces.cli.layout import Group
 
 app = typer.Typer(
     name="moreish",
@@ -23,9 +25,14 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    cls=Group,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+OUT_OF_MEMORY = re.compile("can't allocate memory|out of memory", re.IGNORECASE)
+"""How torch says it: by a RuntimeError like any other."""
 
 
 def _version(asked: bool | None) -> None:
@@ -80,7 +87,9 @@ def run(arguments: list[str] | None = None) -> int:
             note(f"cannot use {where}: {error.strerror or error}. See that there is room, and that you may use it.")
             abandon_output()
             return 1
-        except MemoryError:
+        except (MemoryError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and not OUT_OF_MEMORY.search(str(error)):
+                raise
             note("out of memory. Use a shorter list, a lower --order, or fewer lines at once.")
             return 1
 

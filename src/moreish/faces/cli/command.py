@@ -12,12 +12,16 @@ from typer.core import TyperCommand
 
 from moreish.errors import UsageError, did_you_mean
 from moreish.faces.cli.console import note
+from moreish.faces.cli.layout import write_options
 
 STOPPED = 130
 
 
 class Command(TyperCommand):
     """A command that takes each flag once, ends quietly when nobody reads on, and says when it is stopped."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        write_options(self, ctx, formatter)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         sort_out(args, self.get_params(ctx))  # refuses what is given twice

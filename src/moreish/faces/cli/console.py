@@ -20,7 +20,11 @@ def stdout() -> Console:
     """A console for people on standard output."""
     from rich.console import Console
 
-    return Console(highlight=False)
+    class Patient(Console):
+        def on_broken_pipe(self) -> None:  # rich would leave with exit code 1
+            raise BrokenPipeError
+
+    return Patient(highlight=False)
 
 
 def stderr() -> Console:
