@@ -8,6 +8,7 @@ import json
 import math
 import re
 import shutil
+import socket
 import sys
 from pathlib import Path
 
@@ -186,6 +187,7 @@ def test_more_writes_to_a_file_whole_or_not_at_all(moreish):
         ran = moreish("more", "list.txt", "-n", "5", "--seed", "1", *flags)
         written = moreish("more", "list.txt", "-n", "5", "--seed", "1", *flags, "-o", name)
         assert written.code == 0 and written.out == "" and Path(name).read_text() == ran.out
+        assert written.err == f"moreish: wrote {name}\n"
     before = Path("out.txt").read_text()
     for out in ("no/such/place.txt", ".", ""):
         ran = moreish("more", "list.txt", "-n", "5", "-o", out)
@@ -530,7 +532,8 @@ def test_inspect_tells_the_published_figures(moreish, names):
     assert round(found["leak"]["dev"], 3) == 0.132 and round(found["leak"]["test"], 3) == 0.118
 
 
-def test_the_demonstration_ends_well(moreish):
+def test_the_demonstration_ends_well(moreish, monkeypatch):
+    monkeypatch.setattr(socket, "socket", None)  # it needs no network
     ran = moreish("demo")
     assert ran.code == 0 and ran.err == ""
     for part in (

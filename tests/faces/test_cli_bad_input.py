@@ -75,7 +75,7 @@ BAD: list[tuple[list[str], int, str]] = [
     ([*TRAIN, "--model", "bigram", "--order", "3"], 2, "bigram has no setting '--order'"),
     ([*TRAIN, "--model", "uniform", "--smoothing", "none"], 2, "It has none"),
     ([*TRAIN, "--symbols", "runes"], 2, "There are: characters"),
-    ([*TRAIN, "--states", "3"], 2, "has no setting '--states'"),
+    ([*TRAIN, "--states", "3"], 2, "has no flag '--states'"),
     (["more", "list.txt", "--order", "3"], 2, "Add --model ngram"),
     ([*TRAIN, "--smoothing", "knezer-ney"], 2, "no smoothing is called"),
     ([*TRAIN, "--smoothing", "add-0"], 2, "no smoothing is called"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 from rich.cells import cell_len, chop_cells
+from rich.console import Console
 from rich.text import Text
 
 from moreish.text.alphabet import printable
@@ -80,6 +81,11 @@ def _cut_to(label: str, width: int) -> str:
     """The first two columns of a label, to the right of `width` columns: Chinese takes two columns a character."""
     start = chop_cells(label, 2)[0] if label else ""
     return " " * (width - cell_len(start)) + start
+
+
+def has_colour(console: Console) -> bool:
+    """Whether cells shaded by colour can be seen: not off a terminal, nor under NO_COLOR."""
+    return console.color_system is not None and not console.no_color
 
 
 def _short(count: int, width: int) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from moreish.faces.draw import bar
+from moreish.faces.draw import bar, has_colour
 from moreish.faces.terminal import (
     bigram_picture,
     evaluation_table,
@@ -59,9 +59,13 @@ def tour(console: Console) -> None:
 
     _step(console, "5. The simplest model, whole: which letter follows which", "moreish models bigram --of RUN")
     table = bigram_table(fit(corpus, "bigram"))
-    console.print(bigram_picture(table, console.width, console.color_system is not None), soft_wrap=True)
+    console.print(bigram_picture(table, console.width, has_colour(console)), soft_wrap=True)
 
-    _step(console, f"6. Another list: {OTHER}, saved as a run and loaded again", f"moreish train {OTHER} --run DIR")
+    _step(
+        console,
+        f"6. Another list: {OTHER}, saved as a run and loaded again",
+        f"moreish more {OTHER} -n 8 --new-only --seed {SEED}",
+    )
     with tempfile.TemporaryDirectory() as scratch:
         run = Path(scratch) / "dinosaurs"
         other = Corpus.read(OTHER)

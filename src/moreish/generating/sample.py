@@ -11,7 +11,7 @@ import numpy as np
 from moreish.errors import UsageError
 from moreish.generating.draws import check_settings, make_draw
 from moreish.generating.novelty import ORIGINS, Novelty, Origins, wilson
-from moreish.generating.sampler import Drawn, default_max_length, draw_lines
+from moreish.generating.sampler import Drawn, check_max_length, default_max_length, draw_lines
 from moreish.learning.recipe import Trained
 from moreish.text.hashing import line_hashes
 
@@ -115,15 +115,17 @@ def sample(
         UsageError: a setting that means nothing, or `distance` where the run kept no list.
         AlphabetError: the prefix holds a symbol that the alphabet lacks.
     """
-    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST_ASKED:
-        raise UsageError(f"{count!r} lines cannot be asked for. Ask for a whole number from 1 to {MOST_ASKED:,}.")
+    check_request(count, distance, max_length, temperature, top_k, top_p)
     novelty = trained.once("novelty", lambda: _novelty_of(trained))
     how = (temperature, top_k, top_p)
-    check_settings(*how)  # first: of the draws kept, True would find that of 1
     draw = trained.once("draw", lambda: make_draw(trained.model, *how), settings=how)
-    _check_distance(distance, trained)
+    if distance is not None and trained.hashes is not None:
+        raise UsageError(
+            "this run kept no list, so distances to its lines are unknown. Train again without --no-keep-list."
+        )
     picky = new_only or distinct or distance is not None
-    tries = max(TRIES * count, LEAST_TRIES)
+    # At temperature 0 every line is the same: more of them would be no others.
+    tries = max(TRIES * count, LEAST_TRIES) if temperature > 0 or not picky else 1
     lines: list[Line] = []
     kept: set[str] = set()
     drawn = new = near = 0
@@ -208,15 +210,28 @@ def _without_empty(batch: Drawn) -> Drawn:
     return Drawn([batch.texts[i] for i in held], batch.nats[held], batch.cut[held])
 
 
-def _check_distance(distance: int | None, trained: Trained) -> None:
-    if distance is None:
-        return
-    if isinstance(distance, bool) or not isinstance(distance, int) or not 1 <= distance <= 100:
+def check_request(
+    count: int,
+    distance: int | None = None,
+    max_length: int | None = None,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+) -> None:
+    """Refuse a request that means nothing, before anything is learnt for it.
+
+    Raises:
+        UsageError
+    """
+    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST_ASKED:
+        raise UsageError(f"{count!r} lines cannot be asked for. Ask for a whole number from 1 to {MOST_ASKED:,}.")
+    if distance is not None and (
+        isinstance(distance, bool) or not isinstance(distance, int) or not 1 <= distance <= 100
+    ):
         raise UsageError(f"distance={distance!r} is not a whole number from 1 to 100. Use 1 to drop near copies.")
-    if trained.hashes is not None:
-        raise UsageError(
-            "this run kept no list, so distances to its lines are unknown. Train again without --no-keep-list."
-        )
+    if max_length is not None:
+        check_max_length(max_length)
+    check_settings(temperature, top_k, top_p)
 
 
 def _finite(nats: float) -> float | None:

@@ -39,6 +39,16 @@ def default_max_length(longest_line: int) -> int:
     return max(1, min(2 * longest_line, LONGEST))
 
 
+def check_max_length(max_length: int) -> None:
+    """Refuse a maximum length that means nothing.
+
+    Raises:
+        UsageError
+    """
+    if isinstance(max_length, bool) or not isinstance(max_length, int) or not 1 <= max_length <= LONGEST_ASKED:
+        raise UsageError(f"max_length={max_length!r} is not a whole number from 1 to {LONGEST_ASKED:,}. Use 30, say.")
+
+
 def draw_lines(
     model: LanguageModel[Any],
     alphabet: Alphabet,
@@ -62,8 +72,7 @@ def draw_lines(
         Impossible: the model gives the prefix no probability at all.
         AlphabetError: the prefix holds a symbol that the alphabet lacks.
     """
-    if isinstance(max_length, bool) or not isinstance(max_length, int) or not 1 <= max_length <= LONGEST_ASKED:
-        raise UsageError(f"max_length={max_length!r} is not a whole number from 1 to {LONGEST_ASKED:,}. Use 30, say.")
+    check_max_length(max_length)
     if not isinstance(prefix, str):
         raise UsageError(f"prefix={prefix!r:.60} is not text. Use what every line shall begin with, or leave it out.")
     model.eval()

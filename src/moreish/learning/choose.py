@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from moreish.learning.evaluate import held_out_loss
@@ -30,10 +31,16 @@ def choose(corpus: Corpus) -> tuple[str, dict[str, Any], str]:
         if losses[order] > min(losses.values()) + 0.02:  # longer contexts only get worse from here
             break
     best = min(losses, key=lambda order: losses[order])
+    nothing = math.log(len(corpus.alphabet))
     held_out = f"in {len(corpus.folds())} folds" if corpus.kfold else "on the lines held out"
     return (
         "ngram",
         {"order": best},
         f"ngram of order {best}: {losses[best]:.4f} nats per symbol {held_out}, the least of orders "
-        f"{min(losses)} to {max(losses)}",
+        f"{min(losses)} to {max(losses)}; "
+        + (
+            f"knowing nothing costs {nothing:.4f}"
+            if losses[best] < nothing
+            else f"but knowing nothing costs only {nothing:.4f}: the list is too short to learn from"
+        ),
     )

@@ -80,7 +80,9 @@ def check_free(directory: Path, overwrite: bool) -> None:
         raise RunError(f"{shown} is a file, not a directory for a run. Give another --run.")
     held = names(directory)
     if RUN_FILE in held and not overwrite:
-        raise RunExists(f"{shown} holds a run already. Give another --run, or --overwrite to replace it.")
+        raise RunExists(
+            f"{shown} holds a run already. Give another --run, or --overwrite (overwrite=True) to replace it."
+        )
     if RUN_FILE not in held and any(not name.startswith(".") for name in held):
         raise RunError(f"{shown} is not empty and holds no run, so nothing is written there. Give another --run.")
 

@@ -28,6 +28,8 @@ RARE_FROM_LINES = 1_000
 TYPO_SHARE = 0.05
 """Where more of the long lines are one edit from another, that is the nature of the list."""
 _GATHERED = 1 << 20
+JOINED_EMOJI = {*map(chr, range(0x1F1E6, 0x1F200)), *map(chr, range(0x1F3FB, 0x1F400))}
+"""The letters of flags and the tones of skin: parts of an emoji that mean nothing alone."""
 
 
 @dataclass(frozen=True)
@@ -221,6 +223,10 @@ def _warnings(found: Hygiene, typos: Typos | None, read: bool) -> list[str]:
         times = _many(found.symbols[REPLACEMENT], "time", "times")
         said.append(
             f"U+FFFD, the mark of a failed conversion, stands in it {times}. Go back to the list it comes from."
+        )
+    if any(symbol in JOINED_EMOJI for symbol in found.symbols):
+        said.append(
+            "Some emoji in it are several code points that belong together. Use --symbols graphemes to keep them whole."
         )
     if found.white_space_lines:
         begin = _many(found.white_space_lines, "line begins or ends", "lines begin or end")

@@ -54,7 +54,9 @@ class LearningCommand(Command):
     def _check_names(self, ctx: Any, settings: list[str]) -> None:
         from moreish.models.catalog import MODELS
 
-        names = {f"--{key.name.replace('_', '-')}" for model in MODELS.values() for key in model.settings()}
+        names = {
+            f"--{key.name.replace('_', '-')}" for model in MODELS.values() for key in model.settings() if key.settable
+        }
         flags = {flag for each in self.get_params(ctx) for flag in each.opts if flag.startswith("--")}
         for word in settings:
             flag = word.partition("=")[0]

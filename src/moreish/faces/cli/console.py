@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from moreish.errors import UsageError
+from moreish.errors import StorageError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -63,13 +63,19 @@ def print_lines(texts: list[str]) -> None:
 
 
 def check_out(path: str, source: str) -> None:
-    """Refuse to write a result over the list that it is made from.
+    """Refuse to write a result over the list that it is made from, or into a run directory.
 
     Raises:
-        UsageError: the file is the list itself.
+        UsageError: the file is the list itself, or stands in a run.
+        StorageError: its directory is missing.
     """
     from pathlib import Path
 
+    with suppress(OSError, ValueError):
+        if (Path(path).parent / "run.toml").exists():
+            raise UsageError(f"{path} is inside a run directory, whose files are its own. Give another file to -o.")
+        if not Path(path).parent.is_dir():
+            raise StorageError(f"{Path(path).parent} is not a directory. Make it first, or give another file to -o.")
     with suppress(OSError, ValueError):  # no such file, or standard input is none
         listed = os.fstat(sys.stdin.fileno()) if source == "-" else Path(source or "").stat()
         if os.path.samestat(listed, Path(path).stat()):

@@ -104,6 +104,7 @@ def lists(
 
 
 def _draw_table(name: str | None, run: str, json: bool) -> None:
+    from moreish.faces.draw import has_colour
     from moreish.faces.terminal import bigram_picture
     from moreish.learning.tables import bigram_table
     from moreish.runs.directory import load
@@ -116,6 +117,6 @@ def _draw_table(name: str | None, run: str, json: bool) -> None:
         print_json(table.to_dict())
         return
     console = stdout()
-    console.print(bigram_picture(table, console.width, console.color_system is not None), soft_wrap=True)
+    console.print(bigram_picture(table, console.width, has_colour(console)), soft_wrap=True)
     if table.left_out:
         note(f"{table.left_out} rarer symbols are left out of the picture; --json has them all.")

@@ -79,12 +79,15 @@ def more(
 
     Example: moreish more names -n 20 --new-only --prefix ma
     """
+    from moreish.generating.sample import check_request
+
     _check_output(out, csv, json, source)
+    check_request(count, distance, max_length, temperature, top_k, top_p)
     options = read_options(encoding, normalize, column, field)
     settings = parse_settings(context.args, model)
     from moreish.runs.cache import learn_once
 
-    with working(f"learning {source}", quiet=json):
+    with working(f"reading {source}", quiet=json):
         learnt = learn_once(source, options, symbols, model, settings, fresh=fresh)
     for warning in learnt.warnings:
         note(f"warning: {warning}")
@@ -120,11 +123,14 @@ def sample(
 
     Example: moreish sample runs/names-ngram-1 -n 20 --new-only --json
     """
+    from moreish.generating.sample import check_request
     from moreish.runs.directory import load
 
     _check_output(out, csv, json)
+    check_request(count, distance, max_length, temperature, top_k, top_p)
     with working("loading", quiet=json):
         trained = load(run, check_device(device))
+    _check_output(out, csv, json, trained.corpus.name)
     _deliver(
         trained, count, out, csv, json, extra={},
         temperature=temperature, top_k=top_k, top_p=top_p, prefix=prefix, max_length=max_length, seed=seed,
@@ -145,7 +151,7 @@ def demo() -> None:
 def _check_output(out: str | None, csv: bool, json: bool, source: str = "") -> None:
     if csv and json:
         raise UsageError("--csv and --json are two formats for one output. Give one of them.")
-    if out is not None and source:
+    if out is not None:
         check_out(out, source)
 
 
@@ -174,6 +180,7 @@ def _deliver(
         )
     if out is not None:
         write_out(out, as_text or "".join(f"{line.text}\n" for line in found.lines))
+        note(f"wrote {out}")
     elif json or csv:
         import sys
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from moreish.errors import ConfigError, UsageError, did_you_mean
-from moreish.faces.cli.console import note, print_json, stdout, working, write_out
+from moreish.faces.cli.console import check_out, note, print_json, stdout, working, write_out
 from moreish.faces.cli.options import (
     LEARNING,
     OUTPUT,
@@ -191,6 +191,8 @@ def export(
     from moreish.exchange.arpa import to_arpa
     from moreish.runs.directory import load
 
+    if out is not None:
+        check_out(out, "")
     if to != "arpa":
         raise UsageError(f"no format is called {to!r}. There are: arpa.")
     text = to_arpa(load(run))
