@@ -51,13 +51,14 @@ def sample_table(found: Sample, seed: int) -> RenderableType:
 def novelty_words(found: Sample, seed: int) -> list[Text]:
     """How new what was drawn is, in sentences."""
     rates = found.novelty
+    interval = f" (95 % interval {_percent(rates.low)} to {_percent(rates.high)})" if rates.low is not None else ""
     words = [
+        Text("nats: how surprising the model finds the whole line; fewer are likelier.", "dim"),
         Text(
-            f"{found.found:,} of {found.asked:,} asked for, from {found.drawn:,} drawn with seed {seed}.  "
-            f"New (not in the list): {_percent(rates.rate)}"
-            + (f", 95 % interval {_percent(rates.low)} to {_percent(rates.high)}." if rates.low is not None else "."),
-            style="dim",
-        )
+            f"{found.found:,} of {found.asked:,} asked for. Of the {found.drawn:,} drawn with seed {seed}, "
+            f"{_percent(rates.rate)} are new, that is, not in the list{interval}.",
+            "dim",
+        ),
     ]
     if rates.near_rate is not None:
         real = (
@@ -115,8 +116,8 @@ def evaluation_table(found: Evaluation, looks: int) -> RenderableType:
     """A loss and what stands beside it, each number explained."""
     table = _grid("dim", "bold", "dim")
     table.columns[1].justify = "right"
-    folds = f", {found.folds} folds in turn" if found.folds else ""
-    of = f"{found.model} on {found.part} ({found.split} split{folds}): {found.lines:,} lines, {found.symbols:,} symbols"
+    part = f"over {found.folds} folds" if found.folds else f"on {found.part}"
+    of = f"{found.model} {part} ({found.split} split): {found.lines:,} lines, {found.symbols:,} symbols"
     table.add_row("nats per symbol", f"{found.nats_per_symbol:.4f}", "mean negative log-likelihood; lower is better")
     table.add_row("bits per symbol", f"{found.bits_per_symbol:.4f}", "the same in bits: nats / ln 2")
     table.add_row("perplexity", f"{found.perplexity:.3f}", "as unsure as among so many equally likely symbols")

@@ -125,7 +125,7 @@ def sample(
         )
     picky = new_only or distinct or distance is not None
     # At temperature 0 every line is the same: more of them would be no others.
-    tries = max(TRIES * count, LEAST_TRIES) if temperature > 0 or not picky else 1
+    tries = max(TRIES * count, LEAST_TRIES) if temperature > 0 else 1 if picky else count
     lines: list[Line] = []
     kept: set[str] = set()
     drawn = new = near = 0
