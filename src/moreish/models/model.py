@@ -82,8 +82,11 @@ def device_of(model: nn.Module) -> torch.device:
 
 
 def place(model: LanguageModel[Any], device: str) -> LanguageModel[Any]:
-    """Move a model to a device. Count models stay on the processor under mps, which has no float64."""
-    return model if device == "mps" and model.fitted_by_counting else model.to(device)
+    """Move a model to a device.
+
+    Under mps models stay on the processor for now: drawing and scoring need float64, which mps lacks.
+    """
+    return model if device == "mps" else model.to(device)
 
 
 def select(state: Any, rows: Tensor) -> Any:
