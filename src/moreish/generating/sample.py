@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -113,6 +115,7 @@ def sample(
 
     Raises:
         UsageError: a setting that means nothing, or `distance` where the run kept no list.
+        Impossible: the model gives the prefix no probability at all.
         AlphabetError: the prefix holds a symbol that the alphabet lacks.
     """
     check_request(count, distance, max_length, temperature, top_k, top_p)
@@ -144,19 +147,22 @@ def sample(
         allowed = origins.is_new if new_only else np.ones(len(batch.texts), bool)
         if distance is not None:
             allowed = _farther(novelty, batch.texts, origins, distance)
-        names = [ORIGINS[kind] for kind in origins.kinds.tolist()]
-        for i in np.flatnonzero(allowed).tolist():
-            text = batch.texts[i]
-            if distinct:
-                if text in kept:
-                    continue
-                kept.add(text)
-            lines.append(Line(text, float(batch.nats[i]), names[i], origins.near[i], bool(batch.cut[i])))
-            if len(lines) == count:
-                break
+        lines += islice(_judged(batch, origins, allowed, kept if distinct else None), count - len(lines))
         if len(lines) == count or tries <= 0:
             break
     return Sample(lines, count, len(lines), drawn, _rates(trained, drawn, new, near))
+
+
+def _judged(batch: Drawn, origins: Origins, allowed: np.ndarray, kept: set[str] | None) -> Iterator[Line]:
+    """The allowed lines of a batch, each with its word; lines in `kept`, if given, are passed over, others put in."""
+    names = [ORIGINS[kind] for kind in origins.kinds.tolist()]
+    for i in np.flatnonzero(allowed).tolist():
+        text = batch.texts[i]
+        if kept is not None:
+            if text in kept:
+                continue
+            kept.add(text)
+        yield Line(text, float(batch.nats[i]), names[i], origins.near[i], bool(batch.cut[i]))
 
 
 def _novelty_of(trained: Trained) -> Novelty:

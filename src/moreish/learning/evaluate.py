@@ -35,7 +35,7 @@ class Evaluation:
     """What `moreish evaluate` prints. Losses are per predicted symbol, the end of the line included.
 
     `nats_per_symbol` is infinite (null in JSON) where a model without smoothing met what it never saw;
-    `copy_mass` and `nats_given_new` are None where they have no meaning (every line is a training line).
+    `nats_given_new` is None where every line is a training line.
     """
 
     model: str
