@@ -11,6 +11,7 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 from moreish.errors import ConfigError, did_you_mean
+from moreish.models.mlp import MLP, MLPBatchNorm, MLPBatchNormConfig, MLPConfig
 from moreish.models.model import LanguageModel, config_from_dict
 from moreish.models.ngram import BigramConfig, NGram, NGramConfig, UnigramConfig
 from moreish.models.one_layer import OneLayer, OneLayerConfig
@@ -70,7 +71,8 @@ class Entry:
         """Every setting, with its default and meaning."""
         for f in fields(self.config):
             default = None if f.default is MISSING else f.default
-            yield Key(f.name, default, MEANINGS[f.name], f.name not in (*FOUND_BY_FITTING, *self.fixed))
+            meaning = f.metadata.get("meaning") or MEANINGS[f.name]
+            yield Key(f.name, default, meaning, f.name not in (*FOUND_BY_FITTING, *self.fixed))
 
 
 MODELS: dict[str, Entry] = {
@@ -81,6 +83,8 @@ MODELS: dict[str, Entry] = {
         Entry("bigram", "which symbol follows which, by counting", NGram, BigramConfig, ("order",)),
         Entry("ngram", "the last few symbols, by counting; Kneser-Ney smoothing", NGram, NGramConfig),
         Entry("one-layer", "the bigram as a network: one-hot inputs, one linear layer", OneLayer, OneLayerConfig),
+        Entry("mlp", "embeddings of the last symbols, hidden layers of tanh (Bengio et al. 2003)", MLP, MLPConfig),
+        Entry("mlp-bn", "the MLP with BatchNorm before each tanh (makemore part 3)", MLPBatchNorm, MLPBatchNormConfig),
     )
 }
 

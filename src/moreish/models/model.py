@@ -7,7 +7,7 @@ the model, and sampling is not in the model.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import asdict, fields, is_dataclass, replace
+from dataclasses import asdict, field, fields, is_dataclass, replace
 from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
@@ -18,6 +18,9 @@ from moreish.errors import ConfigError, did_you_mean
 from moreish.shapes import BOUNDARY
 
 State = TypeVar("State")
+
+MOST_WEIGHTS = 500_000_000
+"""Weights that a network may have: 2 GB, and as much again for its gradients and twice for AdamW."""
 
 
 class LanguageModel(nn.Module, Generic[State], ABC):
@@ -48,6 +51,23 @@ class LanguageModel(nn.Module, Generic[State], ABC):
         logits, _ = self(tokens, state)
         return -torch.log_softmax(logits, -1).gather(-1, targets.long()[..., None])[..., 0]
 
+    def read_lines(self, tokens: Int[Tensor, " N"], lengths: Int[Tensor, " B"]) -> Float[Tensor, "N V"]:
+        """Logits of what follows each token of whole lines laid end to end: `0 e m m a 0 a v a`, lengths 5 and 4.
+
+        What `forward` gives line by line; models override it to compute no padding. Each line begins with its
+        boundary and ends before the closing one.
+        """
+        inside = torch.arange(int(lengths.max()), device=tokens.device) < lengths[:, None]
+        padded = torch.full(inside.shape, BOUNDARY, dtype=tokens.dtype, device=tokens.device)
+        padded[inside] = tokens
+        return self(padded, self.begin(len(lengths)))[0][inside]
+
+    def learning_logits(
+        self, tokens: Int[Tensor, " N"], targets: Int[Tensor, " N"], lengths: Int[Tensor, " B"]
+    ) -> Float[Tensor, "N V"]:
+        """What a training step learns from: `read_lines`, unless a model must be kept from seeing its own target."""
+        return self.read_lines(tokens, lengths)
+
 
 class WindowModel(LanguageModel[Tensor]):
     """A model that sees the last C symbols and nothing else. It writes only `score`.
@@ -73,6 +93,18 @@ class WindowModel(LanguageModel[Tensor]):
         logits = self.score(windows.reshape(-1, self.context))
         # seen[:, -(C-1):] would keep everything where C = 1.
         return logits.reshape(*tokens.shape, -1), seen[:, tokens.shape[1] :]
+
+    def read_lines(self, tokens: Int[Tensor, " N"], lengths: Int[Tensor, " B"]) -> Float[Tensor, "N V"]:
+        return self.score(windows_of(tokens, lengths, self.context))
+
+
+def windows_of(tokens: Int[Tensor, " N"], lengths: Int[Tensor, " B"], context: int) -> Int[Tensor, "N C"]:
+    """The last `context` symbols at each position of lines laid end to end; boundaries stand before a line."""
+    first = torch.repeat_interleave(lengths.cumsum(0) - lengths, lengths)
+    back = torch.arange(1 - context, 1, device=tokens.device)
+    at = torch.arange(len(tokens), device=tokens.device)[:, None] + back
+    # A line's first token is a boundary itself, so whatever lies before it reads as that.
+    return tokens[torch.maximum(at, first[:, None])]
 
 
 def device_of(model: nn.Module) -> torch.device:
@@ -127,6 +159,11 @@ def config_from_dict(cls: type, values: dict[str, Any]) -> Any:
         raise ConfigError(f"{cls.__name__}: {error}. It has: {', '.join(sorted(known))}.") from None
 
 
+def setting(default: Any, meaning: str) -> Any:
+    """A field of a config with its default and its meaning, from which flags and documentation are made."""
+    return field(default=default, metadata={"meaning": meaning})
+
+
 def check_whole(owner: str, name: str, value: Any, low: int, high: int, advice: str) -> None:
     """Refuse a setting that is not a whole number from `low` to `high`.
 
@@ -135,3 +172,46 @@ def check_whole(owner: str, name: str, value: Any, low: int, high: int, advice: 
     """
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise ConfigError(f"{owner}: {name}={value!r} is not a whole number from {low:,} to {high:,}. {advice}")
+
+
+def check_share(owner: str, name: str, value: Any) -> None:
+    """Refuse a setting that is not a number from 0 to below 1.
+
+    Raises:
+        ConfigError
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1:
+        raise ConfigError(f"{owner}: {name}={value!r} is not a number from 0 to below 1. Use 0 for none, or 0.2.")
+
+
+def check_choice(owner: str, name: str, value: Any, choices: tuple[str, ...]) -> None:
+    """Refuse a setting that is none of the choices.
+
+    Raises:
+        ConfigError
+    """
+    if value not in choices:
+        raise ConfigError(f"{owner}: {name}={value!r:.60} is none of: {', '.join(choices)}. Use one of those.")
+
+
+def check_flag(owner: str, name: str, value: Any) -> None:
+    """Refuse a switch that is neither True nor False.
+
+    Raises:
+        ConfigError
+    """
+    if not isinstance(value, bool):
+        raise ConfigError(f"{owner}: {name}={value!r:.60} is neither true nor false. Use one of those.")
+
+
+def check_size(owner: str, weights: int, why: str) -> None:
+    """Refuse a config whose weights would not fit, before anything is allocated for them.
+
+    Raises:
+        ConfigError
+    """
+    if weights > MOST_WEIGHTS:
+        raise ConfigError(
+            f"{owner}: {why} needs {weights:,} weights, {weights * 4 / 2**30:,.1f} GiB; at most {MOST_WEIGHTS:,} are "
+            f"built. Use smaller sizes."
+        )

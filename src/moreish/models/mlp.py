@@ -1,0 +1,103 @@
+"""The multilayer perceptron on a window of context.
+
+Source: Bengio, Ducharme, Vincent and Jauvin, A Neural Probabilistic Language Model (2003), equation 1: embeddings side
+by side, tanh, softmax, and optionally direct connections from the embeddings to the logits; Karpathy, makemore parts 2
+and 3. Where we differ: any number of hidden layers, BatchNorm and dropout by choice, characters for words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from moreish.layers import GAINS, BatchNorm, Dropout, Embedding, Linear
+from moreish.models.model import WindowModel, check_flag, check_share, check_size, check_whole, setting
+from moreish.ops.pointwise import tanh
+from moreish.randomness import stream
+
+
+@dataclass(frozen=True)
+class MLPConfig:
+    """The MLP's settings."""
+
+    symbols: int
+    context: int = setting(8, "symbols that the next one is predicted from")
+    embedding: int = setting(24, "numbers that stand for a symbol")
+    hidden: int = setting(384, "units of each hidden layer")
+    layers: int = setting(2, "hidden layers")
+    direct: bool = setting(False, "direct connections from the embeddings to the logits")
+    dropout: float = setting(0.0, "share of hidden units dropped while learning")
+
+    def __post_init__(self) -> None:
+        name = type(self).__name__
+        check_whole(name, "symbols", self.symbols, 1, 10**9, "It counts the alphabet and the boundary.")
+        check_whole(name, "context", self.context, 1, 1024, "Use 3 as in the lectures, or 8.")
+        check_whole(name, "embedding", self.embedding, 1, 10**6, "Use 10, say.")
+        check_whole(name, "hidden", self.hidden, 1, 10**7, "Use 200, say.")
+        check_whole(name, "layers", self.layers, 1, 1000, "Use 1 or 2.")
+        check_flag(name, "direct", self.direct)
+        check_share(name, "dropout", self.dropout)
+        inputs = self.context * self.embedding
+        check_size(
+            name,
+            self.symbols * self.embedding
+            + (inputs + (self.layers - 1) * self.hidden + self.symbols) * self.hidden
+            + (inputs * self.symbols if self.direct else 0),
+            f"symbols={self.symbols:,}, context={self.context}, embedding={self.embedding:,}, hidden={self.hidden:,}, "
+            f"layers={self.layers}",
+        )
+
+
+@dataclass(frozen=True)
+class MLPBatchNormConfig(MLPConfig):
+    """The MLP with BatchNorm: the lectures' settings of part 3 unless told otherwise."""
+
+    context: int = setting(3, "symbols that the next one is predicted from")
+    embedding: int = setting(10, "numbers that stand for a symbol")
+    hidden: int = setting(200, "units of each hidden layer")
+    layers: int = setting(1, "hidden layers")
+
+
+class MLP(WindowModel):
+    """logits = output(tanh(hidden(... tanh(hidden([e1 ... eC]))))), plus direct([e1 ... eC]) where asked."""
+
+    normalized = False
+
+    def __init__(self, config: MLPConfig, seed: int = 0):
+        super().__init__()
+        self.config = config
+        self.context = config.context
+        generator = stream(seed, "weights")
+        inputs = config.context * config.embedding
+        self.embedding = Embedding(config.symbols, config.embedding, generator=generator)
+        sizes = [inputs] + [config.hidden] * config.layers
+        self.hidden = nn.ModuleList(
+            # BatchNorm takes the mean out, and with it any bias before it.
+            Linear(before, after, generator=generator, gain=GAINS["tanh"], bias=not self.normalized)
+            for before, after in zip(sizes, sizes[1:])
+        )
+        self.norms = nn.ModuleList(BatchNorm(config.hidden) for _ in self.hidden) if self.normalized else None
+        self.dropout = Dropout(config.dropout)
+        self.output = Linear(config.hidden, config.symbols, generator=generator, output=True)
+        self.direct = (
+            Linear(inputs, config.symbols, generator=generator, bias=False, output=True) if config.direct else None
+        )
+
+    def score(self, windows: Int[Tensor, "M C"]) -> Float[Tensor, "M V"]:
+        x = embedded = self.embedding(windows).flatten(1)
+        for i, hidden in enumerate(self.hidden):
+            x = hidden(x)
+            if self.norms is not None:
+                x = self.norms[i](x)
+            x = self.dropout(tanh(x))
+        logits = self.output(x)
+        return logits if self.direct is None else logits + self.direct(embedded)
+
+
+class MLPBatchNorm(MLP):
+    """The same with BatchNorm before each tanh: makemore part 3."""
+
+    normalized = True
