@@ -26,6 +26,10 @@ from moreish.text.lines import Lines
 
 CELLS_AT_ONCE = 1 << 22
 """Logits held at a time."""
+LIGHTLY = 5_000
+"""Lines that are looked at while learning: whatever part, its lines stand in shuffled order."""
+FOLDS_OF_NETWORKS = 3
+"""Folds that a network learns, each from the start; counts are quick enough for all."""
 POSITIONS_AT_ONCE = 1 << 17
 """Positions held at a time for a model that looks its figures up: what fits a processor's cache."""
 
@@ -77,7 +81,7 @@ def line_nats(model: LanguageModel[Any], alphabet: Alphabet, lines: Lines) -> tu
     starts = np.flatnonzero(stream == BOUNDARY)  # of each line, and the end of the last
     sizes = np.diff(starts)
     out = np.zeros(len(sizes))
-    at_once = POSITIONS_AT_ONCE if model.fitted_by_counting else max(1, CELLS_AT_ONCE // len(alphabet))
+    at_once = POSITIONS_AT_ONCE if model.fitted_by_counting else max(1, CELLS_AT_ONCE // max(len(alphabet), 512))
     for rows, tokens, targets in _batches(stream, starts[:-1], sizes, at_once):
         nats = model.target_nats(tokens.to(device), targets.to(device), model.begin(len(tokens)))
         inside = torch.arange(nats.shape[1])[None] < torch.from_numpy(sizes[rows])[:, None]
@@ -111,8 +115,11 @@ def copy_mass(model: LanguageModel[Any], alphabet: Alphabet, unique_train: Lines
     return float(np.exp(-nats).sum())
 
 
-def evaluate(trained: Trained, part: str = "dev") -> Evaluation:
+def evaluate(trained: Trained, part: str = "dev", *, lightly: bool = False) -> Evaluation:
     """The loss on a part of the list, or over k folds where the list is too short to hold any of it out.
+
+    Args:
+        lightly: the loss alone, of the first 5,000 lines, as while learning; `copy_mass` and `nats_given_new` are None.
 
     Raises:
         UsageError: the split has no such part.
@@ -128,6 +135,9 @@ def evaluate(trained: Trained, part: str = "dev") -> Evaluation:
         return _over_folds(trained)
     lines = corpus.part(part)
     named = "train" if corpus.split == "none" else part
+    if lightly:
+        nats, sizes = line_nats(trained.model, trained.alphabet, lines[:LIGHTLY])
+        return _summary(trained, named, nats, sizes, np.zeros(len(nats), bool), None, 0)
     unique = corpus.unique_train
     known = line_hashes(unique)
     nats, sizes = line_nats(trained.model, trained.alphabet, lines)
@@ -146,6 +156,8 @@ def held_out_loss(trained: Trained) -> float:
 
 def _over_folds(trained: Trained) -> Evaluation:
     folds = trained.corpus.folds()
+    if trained.recipe.method == "minibatches":
+        folds = folds[:FOLDS_OF_NETWORKS]
     if not folds:
         raise MoreishError(
             f"{trained.corpus.name} has one unique line, so there is nothing to hold out and no figure is given. "
@@ -167,11 +179,19 @@ def _over_folds(trained: Trained) -> Evaluation:
 
 
 def _summary(
-    trained: Trained, part: str, nats: np.ndarray, sizes: np.ndarray, new: np.ndarray, mass: float, folds: int
+    trained: Trained,
+    part: str,
+    nats: np.ndarray,
+    sizes: np.ndarray,
+    new: np.ndarray,
+    mass: float | None,
+    folds: int,
 ) -> Evaluation:
     mean = float(nats.sum() / sizes.sum())
     new_symbols = int(sizes[new].sum())
-    given_new = float(_given_new(nats[new], mass).sum() / new_symbols) if new_symbols else None
+    given_new = None
+    if new_symbols and mass is not None:
+        given_new = float(_given_new(nats[new], mass).sum() / new_symbols)
     return Evaluation(
         model=trained.recipe.model,
         part=part,

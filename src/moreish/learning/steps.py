@@ -1,4 +1,4 @@
-"""How each model learns, step by step: counting is one step, one layer descends or takes its closed form."""
+"""How each model learns: by counting in one step, by descent on the whole list, in closed form, or by minibatches."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 
 from moreish.errors import MoreishError
+from moreish.learning.batches import Batches
 from moreish.learning.recipe import Recipe
+from moreish.learning.training import Training
 from moreish.models.catalog import find_model
 from moreish.models.counts import Grams, count_grams
-from moreish.models.model import LanguageModel, place
+from moreish.models.model import LanguageModel, device_of, place
 from moreish.models.ngram import NGram, NGramConfig
 from moreish.models.one_layer import OneLayer
 from moreish.text.alphabet import Alphabet
@@ -22,6 +24,11 @@ from moreish.text.lines import Lines
 
 def fit_lines(recipe: Recipe, lines: Lines, alphabet: Alphabet, device: str = "cpu") -> LanguageModel[Any]:
     """The model that a recipe makes of some lines."""
+    if recipe.method == "minibatches":
+        training = begin(recipe, lines, alphabet, device)
+        while training.step < recipe.steps:
+            training.advance()
+        return training.result()
     model: LanguageModel[Any] | None = None
     for _, _, model in learn(recipe, lines, alphabet, device):  # noqa: B007
         pass
@@ -29,10 +36,19 @@ def fit_lines(recipe: Recipe, lines: Lines, alphabet: Alphabet, device: str = "c
     return model
 
 
+def begin(recipe: Recipe, lines: Lines, alphabet: Alphabet, device: str = "cpu") -> Training:
+    """A training by minibatches, before its first step."""
+    entry = find_model(recipe.model)
+    config = entry.configure(symbols=len(alphabet), **recipe.settings)
+    model = place(entry.prepare(config, lines, alphabet, recipe.seed), device)
+    batches = Batches(lines, alphabet, recipe.batch, recipe.seed, str(device_of(model)))
+    return Training(recipe, model, batches)
+
+
 def learn(
     recipe: Recipe, lines: Lines, alphabet: Alphabet, device: str
 ) -> Iterator[tuple[int, float | None, LanguageModel[Any]]]:
-    """Yields (step, loss or None, model) after each step; counting is one step without a loss."""
+    """Yields (step, loss or None, model) after each step; counting is one step without a loss. Not for minibatches."""
     entry = find_model(recipe.model)
     config = entry.configure(symbols=len(alphabet), **recipe.settings)
     if isinstance(config, NGramConfig):

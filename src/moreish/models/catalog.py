@@ -16,6 +16,8 @@ from moreish.models.model import LanguageModel, config_from_dict
 from moreish.models.ngram import BigramConfig, NGram, NGramConfig, UnigramConfig
 from moreish.models.one_layer import OneLayer, OneLayerConfig
 from moreish.models.uniform import Uniform, UniformConfig
+from moreish.text.alphabet import Alphabet
+from moreish.text.lines import Lines
 
 MEANINGS = {
     "symbols": "V: the alphabet's symbols and the boundary; set from the list",
@@ -66,6 +68,18 @@ class Entry:
     def build(self, config: Any, seed: int = 0) -> LanguageModel[Any]:
         """A fresh model of a config."""
         return self.model(config, seed=seed)  # type: ignore[call-arg]
+
+    def prepare(self, config: Any, lines: Lines, alphabet: Alphabet, seed: int = 0) -> LanguageModel[Any]:
+        """A model ready to learn these lines by gradient: fresh, or with tables that come from counting them."""
+        make = getattr(self.model, "prepare", None)
+        if make is None:
+            return self.build(config, seed=seed)
+        return make(config, alphabet.encode_lines(lines), seed)
+
+    @property
+    def learns_by_gradient(self) -> bool:
+        """Whether its weights are learnt step by step."""
+        return not self.model.fitted_by_counting
 
     def settings(self) -> Iterator[Key]:
         """Every setting, with its default and meaning."""

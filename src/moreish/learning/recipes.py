@@ -1,0 +1,41 @@
+"""A tuned recipe for every model: near its best with no flags, from 200 lines to a million.
+
+What was found on the unique split's dev part of several lists stands in `TUNED`; how the length of a training follows
+from a list's size in `steps_for`. `docs/results.md` has the losses that they reach.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from moreish.text.corpus import Corpus
+
+Tuned = dict[str, Any]
+
+NETWORK: Tuned = {"optimizer": "adamw", "lr": 3e-3, "schedule": "cosine", "warmup": 0.05, "batch": 128,
+                  "weight_decay": 0.1, "average": 0.998, "use": "average", "clip": 1.0}  # fmt: skip
+"""What suits a network about which nothing more is known."""
+
+TUNED: dict[str, Tuned] = {}
+PASSES: dict[str, float] = {}
+DEFAULT_PASSES = 20.0
+LEAST_STEPS = 300
+MOST_STEPS = 60_000
+
+
+def tuned(model: str, corpus: Corpus, settings: Tuned, learning: Tuned) -> tuple[Tuned, Tuned]:
+    """A model's settings and how it learns this list, what was asked for taking the first place."""
+    found = {**NETWORK, **TUNED.get(model, {}), **learning}
+    if learning.get("use") is None and not found["average"]:
+        found["use"] = "last"
+    if "steps" not in found:
+        found["steps"] = steps_for(model, corpus, found["batch"])
+    return settings, found
+
+
+def steps_for(model: str, corpus: Corpus, batch: int) -> int:
+    """So many passes as suit the model, fewer over a list so long that one shows it all."""
+    lines = len(corpus.train)
+    passes = PASSES.get(model, DEFAULT_PASSES)
+    return min(MOST_STEPS, max(LEAST_STEPS, math.ceil(passes * lines / batch)))
