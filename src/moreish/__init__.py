@@ -39,7 +39,11 @@ if TYPE_CHECKING:
     from moreish.models.catalog import MODELS
     from moreish.models.laws import check_model
     from moreish.models.model import LanguageModel, WindowModel, select
-    from moreish.runs.directory import load, save
+    from moreish.runs.compare import compare
+    from moreish.runs.directory import load
+    from moreish.runs.ladder import Ladder, ladder
+    from moreish.runs.recording import resume, save
+    from moreish.runs.standing import Comparison, Standing
     from moreish.text.alphabet import Alphabet
     from moreish.text.corpus import Corpus
     from moreish.text.hygiene import Hygiene, inspect
@@ -62,7 +66,11 @@ _HOMES = {
     "moreish.models.catalog": "MODELS",
     "moreish.models.laws": "check_model",
     "moreish.models.model": "LanguageModel WindowModel select",
-    "moreish.runs.directory": "load save",
+    "moreish.runs.compare": "compare",
+    "moreish.runs.directory": "load",
+    "moreish.runs.ladder": "Ladder ladder",
+    "moreish.runs.recording": "resume save",
+    "moreish.runs.standing": "Comparison Standing",
     "moreish.text.alphabet": "Alphabet",
     "moreish.text.corpus": "Corpus",
     "moreish.text.hygiene": "Hygiene inspect",
@@ -78,12 +86,14 @@ __all__ = [
     "AlphabetError",
     "CheckpointError",
     "CheckpointWarning",
+    "Comparison",
     "ConfigError",
     "Corpus",
     "Evaluated",
     "Evaluation",
     "Finished",
     "Hygiene",
+    "Ladder",
     "LanguageModel",
     "LawBroken",
     "Line",
@@ -97,6 +107,7 @@ __all__ = [
     "RunLocked",
     "Sample",
     "Scored",
+    "Standing",
     "Step",
     "StorageError",
     "Trained",
@@ -105,12 +116,15 @@ __all__ = [
     "__version__",
     "bundled",
     "check_model",
+    "compare",
     "evaluate",
     "events",
     "fit",
     "inspect",
+    "ladder",
     "load",
     "make_recipe",
+    "resume",
     "sample",
     "save",
     "score",

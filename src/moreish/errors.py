@@ -14,6 +14,7 @@
     └── Impossible               what was asked for cannot exist
 
     CheckpointWarning (a UserWarning): a damaged checkpoint was passed over for an older, whole one; both are named.
+    ResumeWarning (a UserWarning): a training goes on where the same bits cannot be promised; says what differs.
 
 Asserts are for our own invariants, never for a user's mistake.
 """
@@ -82,6 +83,10 @@ class Impossible(MoreishError):
 
 class CheckpointWarning(UserWarning):
     """A damaged checkpoint was passed over for an older, whole one."""
+
+
+class ResumeWarning(UserWarning):
+    """A training goes on under another torch, another number of threads, or on another kind of processor."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

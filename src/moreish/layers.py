@@ -20,7 +20,7 @@ from moreish.ops.pointwise import dropout
 
 GAINS = {"tanh": 5 / 3, "relu": math.sqrt(2), "gelu": math.sqrt(2), "linear": 1.0, "sigmoid": 1.0}
 """What a weight's deviation is multiplied by so that what follows it neither dies down nor grows."""
-OUTPUT_SCALE = 0.1
+OUTPUT_SCALE = 0.02
 """Of the last layer, so that a fresh model is unsure: its loss is near ln V (the lectures' mended hockey stick)."""
 
 INITIAL = {

@@ -27,7 +27,8 @@ from moreish.learning.evaluate import evaluate
 from moreish.learning.fit import fit
 from moreish.learning.score import score
 from moreish.learning.tables import bigram_table
-from moreish.runs.directory import describe, save
+from moreish.runs.directory import describe
+from moreish.runs.recording import save
 from moreish.text.corpus import Corpus
 from moreish.text.hygiene import inspect_lines
 from moreish.text.lines import Lines

@@ -201,7 +201,9 @@ def test_no_random_number_draws_what_is_impossible(way, smoothing, number, monke
     states, generator = torch.arange(model.config.states), torch.Generator().manual_seed(1)
     if way == "logits":
         last = torch.arange(len(states)) % model.config.symbols
-        symbols, nats, (states, _) = LogitsDraw(model, 1.0, None, None).step((states.int(), last), generator)
+        draw = LogitsDraw(model, 1.0, None, None)
+        symbols, nats, _ = draw.step(draw.stand(states.int(), last), generator)
+        states = model(last[:, None], states.int())[1]
     else:
         symbols, nats, _ = make_draw(model).step(states, generator)
     assert ((symbols >= 0) & (symbols < model.config.symbols)).all()

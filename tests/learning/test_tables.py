@@ -12,7 +12,8 @@ import pytest
 from moreish.errors import UsageError
 from moreish.learning.fit import fit
 from moreish.learning.tables import MOST_SHOWN, bigram_table
-from moreish.runs.directory import load, save
+from moreish.runs.directory import load
+from moreish.runs.recording import save
 from moreish.text.alphabet import split_symbols
 from moreish.text.corpus import Corpus
 

@@ -11,7 +11,9 @@ from moreish.models.model import LanguageModel, config_from_dict, config_to_dict
 
 
 def test_the_catalog_holds_these_models_and_no_others():
-    assert list(MODELS) == ["uniform", "unigram", "bigram", "ngram", "one-layer"]
+    counted, networks = ["uniform", "unigram", "bigram", "ngram"], ["one-layer", "mlp", "mlp-bn"]
+    assert list(MODELS) == counted + networks
+    assert [name for name, entry in MODELS.items() if entry.learns_by_gradient] == networks
     assert all(entry.name == name and entry.title for name, entry in MODELS.items())
 
 

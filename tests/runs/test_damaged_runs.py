@@ -21,10 +21,13 @@ from moreish.exchange.arpa import to_arpa
 from moreish.generating.sample import sample
 from moreish.learning.evaluate import evaluate
 from moreish.learning.fit import fit
+from moreish.learning.recipe import learning_keys
 from moreish.learning.score import score
 from moreish.learning.tables import bigram_table
 from moreish.runs import checkpoint
-from moreish.runs.directory import describe, load, record_look, save
+from moreish.runs.directory import describe, load, record_look
+from moreish.runs.record import MachineSection
+from moreish.runs.recording import save
 from moreish.text.corpus import Corpus
 
 chooser = random.Random(4)
@@ -89,7 +92,11 @@ def changed(values: dict[str, Any], path: tuple[str, ...], value: Any) -> dict[s
     return copy
 
 
-HARMLESS = {("recipe", "why"), ("list", "name"), ("recipe", "settings", "order"), ("recipe", "settings")}
+HARMLESS = {
+    ("recipe", "why"), ("list", "name"), ("recipe", "settings", "order"), ("recipe", "settings"), ("machine",),
+    *(("machine", key) for key in MachineSection.model_fields),
+    *(("recipe", key) for key in learning_keys() if key not in ("steps", "lr", "weight_decay")),
+}  # fmt: skip
 """Keys that may be missing, or say anything of their type."""
 
 

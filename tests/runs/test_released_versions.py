@@ -14,7 +14,8 @@ import pytest
 from moreish.generating.sample import sample
 from moreish.learning.evaluate import evaluate
 from moreish.learning.score import score
-from moreish.runs.directory import count_looks, describe, load, record_look, save
+from moreish.runs.directory import count_looks, describe, load, record_look
+from moreish.runs.recording import save
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 RELEASED = {

@@ -24,7 +24,8 @@ from moreish.learning.fit import fit
 from moreish.learning.recipe import Trained
 from moreish.learning.score import score
 from moreish.learning.tables import bigram_table
-from moreish.runs.directory import load, save
+from moreish.runs.directory import load
+from moreish.runs.recording import save
 from moreish.text.corpus import Corpus
 from moreish.text.hygiene import inspect
 

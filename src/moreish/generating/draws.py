@@ -16,15 +16,17 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from moreish.errors import MoreishError, UsageError
-from moreish.models.model import LanguageModel
+from moreish.generating.prefixes import Prefixes, Windows
+from moreish.models.model import LanguageModel, WindowModel, select
 from moreish.models.ngram import NGram
 
 BACK_OFF = -1
+PLAIN = (1.0, None, None)
 CELLS_AT_ONCE = 1 << 23
 
 
 class Draw(ABC):
-    """Draws symbols. A *position* is where many lines stand: a tensor or a tuple of such, the batch first."""
+    """Draws symbols. A *position* is where many lines stand; each kind of draw has its own."""
 
     most_at_once = 10_000
 
@@ -36,28 +38,63 @@ class Draw(ABC):
     def step(self, position: Any, generator: torch.Generator) -> tuple[Int[Tensor, " B"], Float[Tensor, " B"], Any]:
         """Draw one symbol for each line: the symbols, their nats under the untempered model, the position after."""
 
+    def keep(self, position: Any, rows: Int[Tensor, " K"]) -> Any:
+        """The position of some of its lines, in that order: repeats a prompt, drops finished lines."""
+        return select(position, rows)
+
 
 class LogitsDraw(Draw):
-    """Any model, one reading a symbol."""
+    """Any model, read once for all lines that have the same prefix, or the same window where windows are few.
+
+    What was read is kept from one step to the next and from one batch to the next, until `begin` is called again: a
+    model that learns in between is to be begun again.
+    """
 
     def __init__(self, model: LanguageModel[Any], temperature: float, top_k: int | None, top_p: float | None):
         self.model, self.how = model, (temperature, top_k, top_p)
         self.most_at_once = max(1, min(10_000, CELLS_AT_ONCE // int(model.config.symbols)))
 
+    @torch.no_grad()
     def begin(self, read: Int[Tensor, "1 T"]) -> Any:
         state = self.model.begin(1)
         if read.shape[1] > 1:
             _, state = self.model(read[:, :-1], state)
-        return state, read[:, -1]
+        return self.stand(state, read[:, -1])
 
+    def stand(self, state: Any, last: Int[Tensor, " B"]) -> Any:
+        """The position of lines in a state of the model, about to read `last`."""
+        if isinstance(self.model, WindowModel) and Windows.suit(self.model):
+            reader = Windows(self.model, self._lay_out, last.device)
+        else:
+            reader = Prefixes(self.model, self._lay_out, max(self.most_at_once, len(last)), last.device)
+        return reader, reader.stand(state, last)
+
+    @torch.no_grad()
     def step(self, position: Any, generator: torch.Generator) -> tuple[Int[Tensor, " B"], Float[Tensor, " B"], Any]:
-        state, last = position
-        logits, state = self.model(last[:, None], state)
-        log_probs = torch.log_softmax(logits[:, 0].double(), -1)
-        bounds = adjust(log_probs, *self.how).cumsum(-1)
-        at = _uniform(len(last), generator, bounds)[:, None] * bounds[:, -1:]
-        symbols = torch.searchsorted(bounds, at, right=True)[:, 0]
-        return symbols, -log_probs.gather(1, symbols[:, None])[:, 0], (state, symbols)
+        reader, place = position
+        rows, place = reader.read(place)
+        symbols, nats = reader.rows.pick(rows, _uniform(len(rows), generator, reader.rows.bounds))
+        return symbols, nats, (reader, place.drawn(symbols, nats))
+
+    def keep(self, position: Any, rows: Int[Tensor, " K"]) -> Any:
+        reader, place = position
+        return reader, place.keep(rows)
+
+    def _lay_out(self, logits: Float[Tensor, "D V"], bounds: Float[Tensor, "D V"], nats: Float[Tensor, "D V"]) -> None:
+        """Write cumulative probabilities, the last of each row 1, and the nats of each symbol, untempered."""
+        exact = logits.double()
+        exact = exact - exact.amax(-1, keepdim=True)
+        probs = exact.exp()  # and no softmax, which takes several times as long over few symbols
+        total = probs.sum(-1, keepdim=True)
+        if not bool((total > 0).all()):  # false for NaN too
+            raise MoreishError(
+                "after some context this model lets nothing follow, which no fitting gives. Train again."
+            )
+        torch.sub(total.log(), exact, out=nats)
+        if self.how != PLAIN:
+            probs = adjust(exact - total.log(), *self.how)
+        torch.cumsum(probs, -1, out=bounds)
+        bounds /= bounds[:, -1:].clone()
 
 
 class AutomatonDraw(Draw):

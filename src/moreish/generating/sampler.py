@@ -12,7 +12,7 @@ import torch
 
 from moreish.errors import Impossible, UsageError
 from moreish.generating.draws import Draw, make_draw
-from moreish.models.model import LanguageModel, device_of, select
+from moreish.models.model import LanguageModel, device_of
 from moreish.randomness import stream
 from moreish.shapes import BOUNDARY
 from moreish.text.alphabet import Alphabet, printable
@@ -108,31 +108,35 @@ def _batch(
     alphabet: Alphabet,
     generator: torch.Generator,
 ) -> Drawn:
-    position = select(start, torch.zeros(count, dtype=torch.long, device=generator.device))
-    going = torch.arange(count, device=generator.device)
-    nats = torch.full((count,), spent, dtype=torch.float64, device=generator.device)
-    lengths = torch.full((count,), max_length, device=generator.device)
-    columns: list[tuple[torch.Tensor, torch.Tensor]] = []
-    ended_at = torch.zeros(count, dtype=torch.bool, device=generator.device)
+    device = generator.device
+    position = draw.keep(start, torch.zeros(count, dtype=torch.long, device=device))
+    going = torch.arange(count, device=device)
+    nats = torch.full((count,), spent, dtype=torch.float64, device=device)
+    rows, drawn = [], []  # a column of the lines for each length: which lines go on, and with what
     for length in range(len(begun), max_length + 1):
         symbols, symbol_nats, position = draw.step(position, generator)
-        ended = symbols == BOUNDARY
+        inside = symbols.nonzero()[:, 0]  # a line ends with BOUNDARY, which is 0
         if length == max_length:  # only an end still fits
-            nats[going[ended]] += symbol_nats[ended]
-            ended_at[going[ended]] = True
+            ended = (symbols == BOUNDARY).nonzero()[:, 0]
+            nats.index_add_(0, going[ended], symbol_nats[ended].double())
+            going = going[inside]
             break
-        nats[going] += symbol_nats
-        columns.append((going, symbols))
-        if bool(ended.any()):
-            lengths[going[ended]] = length
-            ended_at[going[ended]] = True
-            rows = (~ended).nonzero()[:, 0]
-            going, position = going[rows], select(position, rows)
+        nats.index_add_(0, going, symbol_nats.double())
+        if len(inside) < len(going):
+            going, symbols = going.index_select(0, inside), symbols.index_select(0, inside)
             if not len(going):
                 break
-    ids = torch.zeros(count, len(begun) + len(columns), dtype=torch.int32, device=generator.device)
-    ids[:, : len(begun)] = torch.tensor(begun, dtype=torch.int32, device=generator.device)
-    for column, (rows, symbols) in enumerate(columns, start=len(begun)):
-        ids[rows, column] = symbols.int()
-    texts = alphabet.decode_rows(ids.cpu().numpy(), lengths.cpu().numpy())
-    return Drawn(texts, nats.cpu().numpy(), ~ended_at.cpu().numpy())
+            position = draw.keep(position, inside)
+        rows.append(going)
+        drawn.append(symbols)
+    ids = torch.zeros(count, len(begun) + len(rows), dtype=torch.int32, device=device)
+    ids[:, : len(begun)] = torch.tensor(begun, dtype=torch.int32, device=device)
+    lengths = torch.full((count,), len(begun), device=device)
+    if rows:
+        row = torch.cat(rows)
+        sizes = torch.tensor([len(column) for column in rows], device=device)
+        column = torch.repeat_interleave(torch.arange(len(begun), ids.shape[1], device=device), sizes)
+        ids[row, column] = torch.cat(drawn).int()
+        lengths += torch.bincount(row, minlength=count)
+    cut = torch.zeros(count, dtype=torch.bool, device=device).index_fill_(0, going, True)
+    return Drawn(alphabet.decode_rows(ids.cpu().numpy(), lengths.cpu().numpy()), nats.cpu().numpy(), cut.cpu().numpy())

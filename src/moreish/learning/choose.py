@@ -17,7 +17,7 @@ MANY_BYTES = 20_000_000
 ORDER_FOR_MANY = 7
 
 
-def choose(corpus: Corpus) -> tuple[str, dict[str, Any], str]:
+def choose(corpus: Corpus, time: float | None = None) -> tuple[str, dict[str, Any], str]:
     """The model and settings for this list, and one sentence why."""
     if corpus.kfold and len(corpus.train) < 2:
         return "ngram", {"order": 3}, "ngram of order 3: one unique line leaves nothing to choose by"

@@ -171,7 +171,7 @@ def _over_folds(trained: Trained) -> Evaluation:
         masses.append(copy_mass(model, trained.alphabet, learnt))
         nats.append(fold_nats)
         sizes.append(fold_sizes)
-        given_new.append(_given_new(fold_nats, masses[-1]))
+        given_new.append(as_new(fold_nats, masses[-1]))
     whole = np.concatenate(nats)
     result = _summary(trained, "kfold", whole, np.concatenate(sizes), np.ones(len(whole), bool), 0.0, len(folds))
     new_nats = float(np.concatenate(given_new).sum() / np.concatenate(sizes).sum())
@@ -191,7 +191,7 @@ def _summary(
     new_symbols = int(sizes[new].sum())
     given_new = None
     if new_symbols and mass is not None:
-        given_new = float(_given_new(nats[new], mass).sum() / new_symbols)
+        given_new = float(as_new(nats[new], mass).sum() / new_symbols)
     return Evaluation(
         model=trained.recipe.model,
         part=part,
@@ -211,7 +211,7 @@ def _summary(
     )
 
 
-def _given_new(nats: np.ndarray, mass: float) -> np.ndarray:
+def as_new(nats: np.ndarray, mass: float) -> np.ndarray:
     """Nats of lines given that they are new, P(line) / (1 - mass); no rounding makes them negative."""
     left = math.log1p(-mass) if mass < 1 else -math.inf
     if left == -math.inf:  # nothing is left for new lines: whatever they are, they cannot be

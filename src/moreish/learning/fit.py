@@ -37,10 +37,11 @@ OF_DESCENT = {"steps", "lr", "weight_decay"}
 
 @dataclass(frozen=True)
 class Step:
-    """A step was taken; `loss` is the training loss before it, nats per symbol."""
+    """A step of `steps` was taken; `loss` is the training loss before it, nats per symbol."""
 
     step: int
     loss: float
+    steps: int = 0
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,9 @@ def make_recipe(
     settings, tuned_learning = tuned(model, corpus, asked, learning)
     recipe = Recipe(**common, settings=settings, method="minibatches", **tuned_learning)
     if recipe.patience and (corpus.kfold or corpus.split == "none"):
-        raise ConfigError(f"--patience needs a dev part, and {corpus.name} has none. Leave it out, or use --split unique.")
+        raise ConfigError(
+            f"--patience needs a dev part, and {corpus.name} has none. Leave it out, or use --split unique."
+        )
     return recipe if time is None else plan(corpus, recipe, time, device)
 
 
@@ -143,7 +146,7 @@ def events(
     step = 0
     for step, loss, model in learn(recipe, corpus.train, corpus.alphabet, device):  # noqa: B007
         if loss is not None and (step % TELL_EVERY == 0 or step == recipe.steps):
-            yield Step(step, loss)
+            yield Step(step, loss, recipe.steps)
     assert model is not None
     trained = Trained(model, corpus.alphabet, corpus, recipe)
     if not corpus.kfold or len(corpus.train) > 1:
@@ -165,7 +168,7 @@ def _minibatches(
         loss = training.advance()
         step = training.step
         if step == 1 or step % TELL_EVERY == 0 or step == recipe.steps:
-            yield Step(step, loss)
+            yield Step(step, loss, recipe.steps)
         if has_dev and (step % evaluate_every == 0 or step == recipe.steps):
             found = evaluate(_trained(training, corpus, recipe, "current"), lightly=True)
             stop = training.consider(found.nats_per_symbol)

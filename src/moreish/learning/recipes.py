@@ -38,4 +38,4 @@ def steps_for(model: str, corpus: Corpus, batch: int) -> int:
     """So many passes as suit the model, fewer over a list so long that one shows it all."""
     lines = len(corpus.train)
     passes = PASSES.get(model, DEFAULT_PASSES)
-    return min(MOST_STEPS, max(LEAST_STEPS, math.ceil(passes * lines / batch)))
+    return min(MOST_STEPS, max(LEAST_STEPS, math.ceil(passes * lines / max(1, batch))))

@@ -180,15 +180,15 @@ class Training:
         # The first steps count for more, or the average would long remember where it began.
         decay = min(self.recipe.average, (1 + step) / (10 + step))
         ours, theirs = zip(*self._averaged)
-        torch._foreach_lerp_(list(ours), [t.detach() for t in theirs], 1 - decay)
+        torch._foreach_lerp_(list(ours), [t.detach() for t in theirs], 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
 
     def _check_gradients(self, step: int) -> None:
         gradients = [p.grad for p in self._parameters if p.grad is not None]
-        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+        norm = nn.utils.get_total_norm(gradients)
         if not math.isfinite(norm.item()):
             raise self._broken(step, "a gradient is not finite")
         if self.recipe.clip and norm > self.recipe.clip:
-            torch._foreach_mul_(gradients, self.recipe.clip / norm)
+            nn.utils.clip_grads_with_norm_(self._parameters, self.recipe.clip, norm)
 
     def _broken(self, step: int, what: str) -> MoreishError:
         """Names the step and the first tensor that is not finite: a weight, else a gradient, else the loss alone."""
@@ -210,9 +210,7 @@ def check_pairing(recipe: Recipe, model: LanguageModel[Any]) -> None:
         ConfigError
     """
     if recipe.batch_of == "windows" and not isinstance(model, WindowModel):
-        raise ConfigError(
-            f"{recipe.model} reads whole lines, so it cannot learn from windows. Use --batch-of lines, or the model mlp."
-        )
+        raise ConfigError(f"{recipe.model} reads whole lines, so it cannot learn from windows. Use --batch-of lines.")
 
 
 def expected_training(

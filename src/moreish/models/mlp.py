@@ -8,8 +8,8 @@ and 3. Where we differ: any number of hidden layers, BatchNorm and dropout by ch
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -77,7 +77,7 @@ class MLP(WindowModel):
         self.hidden = nn.ModuleList(
             # BatchNorm takes the mean out, and with it any bias before it.
             Linear(before, after, generator=generator, gain=GAINS["tanh"], bias=not self.normalized)
-            for before, after in zip(sizes, sizes[1:])
+            for before, after in pairwise(sizes)
         )
         self.norms = nn.ModuleList(BatchNorm(config.hidden) for _ in self.hidden) if self.normalized else None
         self.dropout = Dropout(config.dropout)

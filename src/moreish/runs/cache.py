@@ -16,7 +16,9 @@ from moreish.errors import ListError, MoreishError, RunError, StorageError
 from moreish.learning.choose import choose
 from moreish.learning.fit import fit
 from moreish.learning.recipe import Trained
-from moreish.runs.directory import RUN_FILE, load, remove, save
+from moreish.runs.directory import load, remove
+from moreish.runs.place import RUN_FILE
+from moreish.runs.recording import save
 from moreish.storage import exists, make_directory, names
 from moreish.text.corpus import Corpus
 from moreish.text.reading import ReadOptions, ReadReport, blocks

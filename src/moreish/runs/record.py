@@ -6,6 +6,7 @@ import tomllib
 from typing import Annotated, Any, Literal, get_type_hints
 
 import tomli_w
+import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from moreish.errors import CheckpointError, RunError
@@ -34,10 +35,27 @@ class RecipeSection(_Strict):
 
     model: str = Field(max_length=64)
     settings: dict[str, Setting]
-    method: Literal["counting", "gradient", "closed-form"]
+    method: Literal["counting", "gradient", "closed-form", "minibatches"]
     steps: int = Count
     lr: float = Field(ge=0)
     weight_decay: float = Field(ge=0)
+    optimizer: Literal["sgd", "adamw", "muon"] = "adamw"
+    momentum: float = Field(default=0.0, ge=0, lt=1)
+    beta2: float = Field(default=0.99, ge=0, lt=1)
+    schedule: Literal["constant", "step", "cosine", "linear"] = "constant"
+    warmup: float = Field(default=0.0, ge=0, le=1)
+    decay_at: float = Field(default=0.5, ge=0, le=1)
+    batch: int = Field(default=32, ge=1, le=10**7)
+    batch_of: Literal["lines", "windows"] = "lines"
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    clip: float = Field(default=0.0, ge=0)
+    average: float = Field(default=0.0, ge=0, lt=1)
+    use: Literal["last", "best", "average"] = "last"
+    patience: int = Field(default=0, ge=0, le=2**53)
+    evaluate_every: int = Field(default=0, ge=0, le=2**53)
+    checkpoint_every: int = Field(default=0, ge=0, le=2**53)
+    precision: Literal["float32", "bfloat16"] = "float32"
+    compile: bool = False
     seed: int = Field(ge=0, lt=2**63)
     split: Literal["unique", "lecture", "none"]
     split_seed: int = Field(ge=0, lt=2**63)
@@ -68,6 +86,23 @@ class AlphabetSection(_Strict):
     symbols: int = Count
 
 
+class MachineSection(_Strict):
+    """What a training ran on. The same steps give the same bits where all of this is the same."""
+
+    torch: str = Field(max_length=64)
+    threads: int = Field(ge=1, le=4096)
+    instructions: str = Field(max_length=64)
+    device: Literal["cpu", "cuda", "mps"]
+
+    @classmethod
+    def here(cls, device: str) -> MachineSection:
+        """This machine, as it is set."""
+        return cls(
+            torch=torch.__version__, threads=torch.get_num_threads(),
+            instructions=torch.backends.cpu.get_cpu_capability(), device=device,  # type: ignore[arg-type]
+        )  # fmt: skip
+
+
 class RunRecord(_Strict):
     """The whole of run.toml."""
 
@@ -75,6 +110,7 @@ class RunRecord(_Strict):
     recipe: RecipeSection
     list: ListRecord
     alphabet: AlphabetSection
+    machine: MachineSection | None = None
 
     @property
     def id(self) -> str:
@@ -82,7 +118,8 @@ class RunRecord(_Strict):
         return self.run.id
 
     @classmethod
-    def new(cls, *, id: str, version: str, recipe: Recipe, listed: ListRecord, alphabet: Alphabet) -> RunRecord:
+    def new(cls, *, id: str, version: str, recipe: Recipe, listed: ListRecord, alphabet: Alphabet,
+            device: str = "cpu") -> RunRecord:  # fmt: skip
         """The record of a run that begins.
 
         Raises:
@@ -94,13 +131,14 @@ class RunRecord(_Strict):
                 recipe=RecipeSection.model_validate(recipe.to_dict()),
                 list=listed,
                 alphabet=AlphabetSection(kind=alphabet.kind, symbols=len(alphabet)),
+                machine=MachineSection.here(device),
             )
         except ValidationError as error:
             raise RunError(f"this recipe cannot be written down: {_first(error)}. Change that.") from None
 
     def to_toml(self, file: dict[str, Any]) -> str:
         """The text of run.toml; `file` says what became of the lines' file (bytes, sha256)."""
-        values = self.model_dump()
+        values = self.model_dump(exclude_none=True)
         values["list"].update(file)
         return tomli_w.dumps(values)
 
@@ -114,6 +152,19 @@ EvaluationRecord = create_model("EvaluationRecord", __base__=_Event, **{**_FIGUR
 """An evaluation in events.jsonl: any figure may be null, for JSON knows no infinity."""
 
 
+class TrainingMeta(_Strict):
+    """How far a training by minibatches had come, and which of its tensors are there."""
+
+    optimizer: Literal["", "sgd", "adamw", "muon"]
+    momentum: float = Field(ge=0, lt=1)
+    average: bool
+    best: bool
+    use: Literal["last", "best", "average"]
+    best_step: int = Field(ge=-1, le=2**53)
+    best_nats: float | None
+    without_better: int = Count
+
+
 class CheckpointMeta(_Strict):
     """A checkpoint's description of itself; `step` is added by whoever writes the file."""
 
@@ -123,6 +174,7 @@ class CheckpointMeta(_Strict):
     config: dict[str, Setting]
     alphabet_kind: Literal["characters", "graphemes", "words", "bytes"]
     alphabet_bytes: int = Count
+    training: TrainingMeta | None = None
     step: int | None = None
 
     @classmethod

@@ -12,8 +12,8 @@ from typing import Annotated
 
 import typer
 
-from moreish.errors import CheckpointWarning, MoreishError
-from moreish.faces.cli import examine, generate, learn
+from moreish.errors import CheckpointWarning, MoreishError, ResumeWarning
+from moreish.faces.cli import examine, generate, ladder, learn
 from moreish.faces.cli.command import Command, LearningCommand, abandon_output
 from moreish.faces.cli.console import make_output_safe, note
 from moreish.faces.cli.layout import Group
@@ -57,7 +57,10 @@ app.command("more", cls=LearningCommand, rich_help_panel=MAKE)(generate.more)
 app.command("sample", cls=Command, rich_help_panel=MAKE)(generate.sample)
 app.command("demo", cls=Command, rich_help_panel=MAKE)(generate.demo)
 app.command("train", cls=LearningCommand, rich_help_panel=LEARN)(learn.train)
+app.command("resume", cls=Command, rich_help_panel=LEARN)(learn.resume)
 app.command("evaluate", cls=Command, rich_help_panel=LEARN)(learn.evaluate)
+app.command("compare", cls=Command, rich_help_panel=LEARN)(ladder.compare)
+app.command("ladder", cls=Command, rich_help_panel=LEARN)(ladder.ladder)
 app.command("score", cls=Command, rich_help_panel=LEARN)(learn.score)
 app.command("export", cls=Command, rich_help_panel=LEARN)(learn.export)
 app.command("inspect", cls=Command, rich_help_panel=LOOK)(examine.inspect)
@@ -71,6 +74,7 @@ def run(arguments: list[str] | None = None) -> int:
     make_output_safe()
     with warnings.catch_warnings():
         warnings.simplefilter("always", CheckpointWarning)
+        warnings.simplefilter("always", ResumeWarning)
         warnings.showwarning = lambda message, *_, **__: note(f"warning: {message}")
         try:
             code = _obey(arguments)
@@ -90,7 +94,7 @@ def run(arguments: list[str] | None = None) -> int:
         except (MemoryError, RuntimeError) as error:
             if isinstance(error, RuntimeError) and not OUT_OF_MEMORY.search(str(error)):
                 raise
-            note("out of memory. Use a shorter list, a lower --order, or fewer lines at once.")
+            note("out of memory. Use a shorter list, a smaller model, or fewer lines at once.")
             return 1
 
 

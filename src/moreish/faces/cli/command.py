@@ -41,7 +41,10 @@ class Command(TyperCommand):
 
 
 class LearningCommand(Command):
-    """A command that takes the models' settings as flags too, wherever they stand; `ctx.args` gets them."""
+    """A command that takes the settings of models and of learning as flags too, wherever they stand.
+
+    `ctx.args` gets them.
+    """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         known, settings = sort_out(args, self.get_params(ctx))
@@ -52,11 +55,11 @@ class LearningCommand(Command):
         return settings
 
     def _check_names(self, ctx: Any, settings: list[str]) -> None:
+        from moreish.learning.recipe import learning_keys
         from moreish.models.catalog import MODELS
 
-        names = {
-            f"--{key.name.replace('_', '-')}" for model in MODELS.values() for key in model.settings() if key.settable
-        }
+        own = {key.name for model in MODELS.values() for key in model.settings() if key.settable}
+        names = {f"--{name.replace('_', '-')}" for name in own | learning_keys().keys()}
         flags = {flag for each in self.get_params(ctx) for flag in each.opts if flag.startswith("--")}
         for word in settings:
             flag = word.partition("=")[0]

@@ -42,19 +42,15 @@ def train(
         bool, typer.Option("--keep-list/--no-keep-list", help="Keep the lines in the run, or only their hashes.")
     ] = True,
     seed: Annotated[
-        int, typer.Option("--seed", parser=whole, metavar="N", help="Seed of the weights.", rich_help_panel=LEARNING)
+        int,
+        typer.Option(
+            "--seed", parser=whole, metavar="N", help="Decides weights, batches and dropout.", rich_help_panel=LEARNING
+        ),
     ] = 0,
-    steps: Annotated[
-        int | None,
-        typer.Option("--steps", parser=whole, metavar="N", help="Steps of descent.", rich_help_panel=LEARNING),
-    ] = None,
-    lr: Annotated[
-        float | None, typer.Option("--lr", parser=number, metavar="X", help="Learning rate.", rich_help_panel=LEARNING)
-    ] = None,
-    weight_decay: Annotated[
+    time: Annotated[
         float | None,
         typer.Option(
-            "--weight-decay", parser=number, metavar="X", help="Add X times the mean squared weight to the loss.",
+            "--time", parser=number, metavar="SECONDS", help="Plan the steps so that learning ends in this time.",
             rich_help_panel=LEARNING,
         ),
     ] = None,
@@ -73,17 +69,17 @@ def train(
 ) -> None:  # fmt: skip
     """Learn a list, and keep what was learnt in a run directory.
 
-    Any other flag is a setting of the model, such as --order 4 or --smoothing witten-bell: `moreish models NAME`
-    lists them.
+    Any other flag is a setting of the model, such as --order 4 or --hidden 200, or of learning, such as --steps 2000,
+    --lr 0.1, --optimizer sgd, --batch 32: `moreish models NAME` lists them all. What is not set is tuned to the model
+    and the size of the list.
 
-    Example: moreish train names --model ngram --order 4 --run runs/mine
+    Example: moreish train names --model mlp --time 30 --run runs/mine
     """
     options = read_options(encoding, normalize, column, field)
-    settings = parse_settings(context.args, model)
-    from moreish.faces.terminal import training_summary
-    from moreish.learning.fit import Evaluated, Finished, Step, events, make_recipe
-    from moreish.runs.checkpoint import Saved
-    from moreish.runs.directory import check_free, free_directory, record
+    asked = parse_settings(context.args, model)
+    from moreish.learning.fit import events, make_recipe
+    from moreish.runs.place import check_free, free_directory
+    from moreish.runs.recording import record
     from moreish.text.corpus import Corpus
 
     where = check_device(device)
@@ -92,36 +88,81 @@ def train(
     with working(f"reading {source}", quiet=json):
         corpus = Corpus.read(source, split=split, split_seed=split_seed, symbols=symbols, options=options)  # type: ignore[arg-type]
     _warn(corpus.report)
-    recipe = make_recipe(
-        corpus, model, seed=seed, closed_form=closed_form, steps=steps, lr=lr, weight_decay=weight_decay, **settings
-    )
-    directory = _path(run) if run is not None else free_directory(corpus.name, model)
-    evaluated = trained = saved = None
-    with working(f"learning {corpus.name}") as update:
-        for event in record(
-            events(corpus, recipe, where), corpus, recipe, directory, keep_list=keep_list, overwrite=overwrite
-        ):
+    if model == "auto":
+        with working("choosing a model", quiet=json):
+            recipe = _chosen(corpus, seed, time, where)
+    else:
+        recipe = make_recipe(corpus, model, seed=seed, closed_form=closed_form, time=time, device=where, **asked)
+    directory = _path(run) if run is not None else free_directory(corpus.name, recipe.model)
+    told = record(
+        events(corpus, recipe, where), corpus, recipe, directory, keep_list=keep_list, overwrite=overwrite,
+        device=where,
+    )  # fmt: skip
+    _follow(told, str(directory), json)
+
+
+def resume(
+    run: RunArgument,
+    device: Annotated[
+        str | None, typer.Option("--device", metavar="cpu|cuda|mps", help="Where to compute. [default: as before]")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Go on with a training that was cut off: from its newest checkpoint, or from the start where it has none.
+
+    The result is the same to the bit as if it had never stopped. Of a run that is finished, nothing is changed.
+
+    Example: moreish resume runs/mine
+    """
+    from moreish.runs.recording import resume as go_on
+
+    _follow(go_on(_path(run), None if device is None else check_device(device)), run, json)
+
+
+def _chosen(corpus: Any, seed: int, time: float | None, device: str) -> Any:
+    from moreish.learning.choose import choose
+    from moreish.learning.fit import make_recipe
+
+    name, settings, why = choose(corpus, time)
+    return make_recipe(corpus, name, seed=seed, why=why, device=device, **settings)
+
+
+def _follow(told: Any, directory: str, json: bool) -> None:
+    """Show a training's events as they come, and its result at the end."""
+    from moreish.faces.terminal import training_summary
+    from moreish.faces.training import following
+    from moreish.learning.fit import Evaluated, Finished
+    from moreish.runs.checkpoint import Saved
+
+    evaluated = finished = saved = None
+    with following(directory, quiet=json) as show:
+        for event in told:
+            show(event)
             match event:
-                case Step():
-                    update(event.step, recipe.steps)
                 case Evaluated():
                     evaluated = event.evaluation
                 case Saved():
                     saved = event
                 case Finished():
-                    trained = event.trained
-    assert trained is not None and saved is not None
+                    finished = event
+    if finished is None or saved is None:
+        if json:
+            print_json({"run": directory, "resumed": False})
+        else:
+            note(f"{directory} is finished: there is nothing to go on with.")
+        return
+    trained = finished.trained
     if json:
         print_json(
             {
-                "run": str(directory),
-                "model": model,
+                "run": directory,
+                "model": trained.recipe.model,
                 "step": saved.step,
                 "parameters": trained.parameters,
                 "checkpoint": str(saved.path),
                 "sha256": saved.sha256,
-                "split": corpus.split,
-                "leaks": corpus.leaks,
+                "split": trained.corpus.split,
+                "leaks": trained.corpus.leaks,
                 "evaluation": evaluated.to_dict() if evaluated else None,
             }
         )
@@ -204,7 +245,7 @@ def export(
 
 
 def parse_settings(arguments: list[str], model: str) -> dict[str, Any]:
-    """A model's settings from flags such as `--order 4`, named and typed as its config's fields are.
+    """Settings of a model and of learning from flags such as `--order 4`, named and typed as the configs' fields are.
 
     Raises:
         ConfigError: there is no such model or setting, or its value is not of its type.
@@ -214,32 +255,52 @@ def parse_settings(arguments: list[str], model: str) -> dict[str, Any]:
             flag = arguments[0].partition("=")[0]
             raise ConfigError(f"{flag} is a setting of one model, and auto sets its own. Add --model ngram, say.")
         return {}
+    from moreish.learning.recipe import learning_keys
     from moreish.models.catalog import find_model
 
-    keys = {key.name.replace("_", "-"): key for key in find_model(model).settings() if key.settable}
+    entry = find_model(model)
+    defaults = {key.name: key.default for key in entry.settings() if key.settable}
+    keys = {name.replace("_", "-"): name for name in (*defaults, *learning_keys())}
+    own = list(keys) if entry.learns_by_gradient else [name.replace("_", "-") for name in defaults]
+    defaults = {**{name: default for name, (default, _) in learning_keys().items()}, **defaults}
     settings: dict[str, Any] = {}
     rest = list(arguments)
     while rest:
         flag, equals, value = rest.pop(0).partition("=")
         name = flag.removeprefix("--")
         if not flag.startswith("--") or name not in keys:
-            there = did_you_mean(name, keys) if keys else "It has none."
+            there = did_you_mean(name, own) if own else "It has none."
             raise ConfigError(f"{model} has no setting {flag!r:.40}. {there}")
+        default = defaults[keys[name]]
         if not equals:
-            if not rest:
-                raise ConfigError(f"--{name} has no value. Give one, such as --{name} {keys[name].default}.")
-            value = rest.pop(0)
-        if keys[name].name in settings:
+            if isinstance(default, bool) and (not rest or rest[0].startswith("--")):
+                value = "true"
+            elif not rest:
+                raise ConfigError(f"--{name} has no value. Give one, such as --{name} {default}.")
+            else:
+                value = rest.pop(0)
+        if keys[name] in settings:
             raise ConfigError(f"--{name} is given twice. Give it once.")
-        settings[keys[name].name] = _typed(name, value, keys[name].default)
+        settings[keys[name]] = _typed(name, value, default)
     return settings
 
 
 def _typed(name: str, value: str, default: Any) -> Any:
-    if isinstance(default, int) and not isinstance(default, bool):
+    if isinstance(default, bool):
+        if value.lower() not in ("true", "false"):
+            raise ConfigError(f"--{name}={value[:40]!r} is neither true nor false. Use one of those.")
+        return value.lower() == "true"
+    if isinstance(default, int):
         if not re.fullmatch(r"[+-]?[0-9]{1,18}", value):
             raise ConfigError(f"--{name}={value[:40]!r} is not a whole number. Use digits only, such as {default}.")
         return int(value)
+    if isinstance(default, float):
+        try:
+            return number(value)
+        except typer.BadParameter:
+            raise ConfigError(
+                f"--{name}={value[:40]!r} is not a number. Use digits, such as {default or 0.1}."
+            ) from None
     return value
 
 
