@@ -24,6 +24,7 @@ def bigram(tmp_path_factory: pytest.TempPathFactory) -> str:
 CASES = {
     "inspect": ["inspect", "dinosaurs"],
     "train": ["train", "minerals", "--run", "TMP"],
+    "resume": ["resume", "RUN"],
     "evaluate": ["evaluate", "RUN"],
     "sample": ["sample", "RUN", "-n", "3"],
     "more": ["more", "dinosaurs", "-n", "3"],

@@ -209,15 +209,26 @@ def catalog_table(rows: list[dict[str, Any]]) -> RenderableType:
     return Group(table, Text("\nmoreish models NAME lists a model's settings.", "dim"))
 
 
-def settings_table(name: str, title: str, keys: list[dict[str, Any]]) -> RenderableType:
-    """A model's every setting."""
+def settings_table(
+    name: str, title: str, keys: list[dict[str, Any]], learning: list[dict[str, Any]], reach: int | None
+) -> RenderableType:
+    """A model's every setting, then every setting of how it learns."""
     table = _grid("bold", "cyan", "")
     for key in keys:
         flag = f"--{key['key'].replace('_', '-')}" if key["settable"] else key["key"]
         table.add_row(
             flag, "" if key["default"] is None or not key["settable"] else str(key["default"]), key["meaning"]
         )
-    return Group(Text.assemble((name, "bold"), f": {title}"), table)
+    parts: list[RenderableType] = [Text.assemble((name, "bold"), f": {title}"), table]
+    if reach is not None:
+        parts.append(Text(f"receptive field: {reach:,} symbols, with these settings", "dim"))
+    if learning:
+        how = _grid("bold", "cyan", "")
+        for key in learning:
+            shown = "by the list" if key["default"] is None else str(key["default"])
+            how.add_row(f"--{key['key'].replace('_', '-')}", shown, key["meaning"])
+        parts += [Text("\nhow it learns", "bold"), how]
+    return Group(*parts)
 
 
 def lists_table(rows: list[dict[str, Any]]) -> RenderableType:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from moreish.learning.recipe import learning_keys
 from moreish.text.corpus import Corpus
 
 Tuned = dict[str, Any]
@@ -22,6 +23,14 @@ PASSES: dict[str, float] = {}
 DEFAULT_PASSES = 20.0
 LEAST_STEPS = 300
 MOST_STEPS = 60_000
+
+
+def defaults(model: str) -> Tuned:
+    """How a model learns unless told otherwise; `steps` is None, for it follows from the list's size."""
+    if model == "one-layer":  # descends on the whole list, as in the lecture
+        return {"steps": 2000, "lr": 50.0, "weight_decay": 0.0}
+    found = {name: default for name, (default, _) in learning_keys().items()}
+    return {**found, **NETWORK, **TUNED.get(model, {}), "steps": None}
 
 
 def tuned(model: str, corpus: Corpus, settings: Tuned, learning: Tuned) -> tuple[Tuned, Tuned]:

@@ -54,7 +54,7 @@ def models(
     of: Annotated[str | None, typer.Option("--of", metavar="RUN", help="Draw the table of this run's bigram.")] = None,
     json: Json = False,
 ) -> None:
-    """The models there are; with a NAME its every setting, default and meaning; with --of a bigram's table, drawn.
+    """The models there are; with a NAME every key, default and meaning; with --of a bigram's table, drawn.
 
     Example: moreish models bigram --of runs/names-bigram-1
     """
@@ -73,10 +73,13 @@ def models(
         {"key": key.name, "default": key.default, "meaning": key.meaning, "settable": key.settable}
         for key in entry.settings()
     ]
+    learning = _learning_keys(entry) if entry.learns_by_gradient else []
+    reach = getattr(entry.configure(symbols=2), "receptive_field", None)
     if json:
-        print_json({"model": entry.name, "title": entry.title, "keys": keys})
+        found = {"model": entry.name, "title": entry.title, "keys": keys, "learning": learning}
+        print_json({**found, "receptive_field": reach})
         return
-    stdout().print(settings_table(entry.name, entry.title, keys))
+    stdout().print(settings_table(entry.name, entry.title, keys, learning, reach))
 
 
 def lists(
@@ -101,6 +104,17 @@ def lists(
         {"name": one.name, "lines": one.lines, "title": one.title, "source": one.source} for one in there.values()
     ]
     print_json({"lists": rows}) if json else stdout().print(lists_table(rows))
+
+
+def _learning_keys(entry: Any) -> list[dict[str, Any]]:
+    """How a network learns: every key with its default for this model; null where the list's size decides."""
+    from moreish.learning.recipe import learning_keys
+    from moreish.learning.recipes import defaults
+
+    own = defaults(entry.name)
+    return [
+        {"key": name, "default": own.get(name), "meaning": meaning} for name, (_, meaning) in learning_keys().items()
+    ]
 
 
 def _draw_table(name: str | None, run: str, json: bool) -> None:
