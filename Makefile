@@ -22,13 +22,14 @@ endif
 endif
 
 .NOTPARALLEL:
-.PHONY: help demo test check bench docs clean anew
+.PHONY: help demo test check bench quality docs clean anew
 
 help:
 	@echo 'make demo    see it at work: a guided demonstration in the terminal'
 	@echo 'make test    run the tests (N=2 at once; ARGS="-k reading" for some of them)'
 	@echo 'make check   ruff (rules and format) and pyright'
 	@echo 'make bench   measure speed against the references; writes out/bench.json (NAMES=names.txt)'
+	@echo 'make quality learn what the tables of quality say, once, and print them; ARGS="--only gru" for some of it'
 	@echo 'make docs    write docs/commands.md, docs/input.md and the README'\''s pictures again'
 	@echo 'make clean   remove .venv, caches and out/; never runs/'
 	@echo 'Settings: PYTHON=python3.12   CONSTRAINTS= (no pins)   VENV_FLAGS=--system-site-packages (a torch you have)'
@@ -51,6 +52,10 @@ bench: .venv/ready-test
 	@pin=; if taskset -c 0 true 2>/dev/null; then pin='taskset -c 0'; fi; \
 	NAMES='$(NAMES)' OMP_NUM_THREADS=1 $$pin .venv/bin/python bench/run.py $(ARGS)
 
+# Not pinned: two of them, given different rows or not, can run side by side on two cores.
+quality: .venv/ready-test
+	@NAMES='$(NAMES)' OMP_NUM_THREADS=1 .venv/bin/python bench/quality.py $(ARGS)
+
 docs: .venv/ready-test
 	@mkdir -p out
 	.venv/bin/python -m moreish.faces.cli.reference > out/commands.md && mv out/commands.md docs/commands.md
@@ -61,10 +66,11 @@ clean:
 	rm -rf .venv out build dist .pytest_cache .hypothesis .ruff_cache
 	find src tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Set-up. `demo` installs what the program needs, `test` the extra `dev` as well.
+# Set-up. `demo` installs what the program needs and the extra `plots`, `test` the extra `dev` as well.
 # .venv/setting-up holds the process at work: left behind by an interrupted set-up, it has .venv made anew. A set-up
 # that pip itself gave up (no network, say) leaves no such mark, and .venv as it was.
-EXTRAS_test = [dev]
+EXTRAS_demo = [plots]
+EXTRAS_test = [dev,plots]
 PIP = .venv/bin/python -m pip --disable-pip-version-check
 PINS = $(if $(CONSTRAINTS),-c '$(CONSTRAINTS)')
 FIT = import sys; sys.version_info < (3, 11) and sys.exit(3); import venv, ensurepip

@@ -1,4 +1,4 @@
-"""KenLM reads our ARPA file and must say the same of each line."""
+"""Others and us must say the same: KenLM of our ARPA file, and we of makemore.py's weights."""
 
 from __future__ import annotations
 
@@ -11,13 +11,19 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from makemore_reference import KINDS, Reference
 from moreish import Corpus, fit
 from moreish.exchange.arpa import to_arpa, token
+from moreish.exchange.makemore import import_makemore
 from moreish.learning.evaluate import line_nats
 from timing import Absent, Measured
 
 LINES = 1_000
+READ_LINES = 2_000
+TAUGHT = 20
+"""Steps of makemore.py's training before its weights are taken over, so that they are no mere beginning."""
 SCORE = """
 import json, sys
 import kenlm
@@ -52,3 +58,27 @@ def kenlm(lists: dict[str, str]) -> Measured:
         f"a line's largest difference per symbol {(apart / symbols).max():.1e}"
     )
     return Measured([float(apart.max())], note=note)
+
+
+@torch.no_grad()
+def makemore(lists: dict[str, str]) -> Measured:
+    """The largest difference of any logit, over makemore.py's six models, each saved and imported as a user would."""
+    corpus = Corpus.read(lists["names"], split="none")
+    words = corpus.train.texts()
+    apart = {}
+    with tempfile.TemporaryDirectory() as directory:
+        for kind in KINDS:
+            reference = Reference(kind, words, corpus.alphabet.symbols)
+            learning = reference.learning(list(range(32 * TAUGHT)), 32, lr=5e-3)
+            with torch.enable_grad():
+                for _ in range(TAUGHT):
+                    learning.step()
+            path = Path(directory) / f"{kind}.pt"
+            torch.save(reference.model.state_dict(), path)
+            model = import_makemore(path, lists["names"]).model.eval()
+            inputs, targets = map(torch.stack, zip(*(reference.dataset[i] for i in range(READ_LINES))))
+            ours, _ = model(inputs, model.begin(len(inputs)))
+            theirs, _ = reference.model.eval()(inputs.clone())  # its MLP writes into what it is given
+            apart[kind] = float((ours - theirs)[targets >= 0].abs().max())
+    note = ", ".join(f"{kind} {largest:.1e}" for kind, largest in apart.items())
+    return Measured([max(apart.values())], note=f"{note}; after {TAUGHT} steps of its training")

@@ -28,9 +28,10 @@ def judge(row: Row, measured: dict[str, Any] | None, why_not: str, on: str) -> d
     """
     ours = measured["ours"] if measured else []
     reference = measured["reference"] if measured else []
-    ratio = median(a / b for a, b in zip(ours, reference)) if reference else None
+    ratios = [b / a if row.of == "sooner" else a / b for a, b in zip(ours, reference)]
+    ratio = median(ratios) if ratios else None
     at_most = measured["at_most"] if measured and row.limit_follows else row.at_most
-    judged = (ratio if row.of == "ratio" else median(ours)) if measured else None
+    judged = (median(ours) if row.of == "ours" else ratio) if measured else None
     is_asked = row.at_least is not None or row.at_most is not None or row.limit_follows
     notes = [why_not or (measured or {}).get("note", "")]
     if measured and measured["clock"] > SHARED:
@@ -46,6 +47,7 @@ def judge(row: Row, measured: dict[str, Any] | None, why_not: str, on: str) -> d
         "of": row.of,
         "at_least": row.at_least,
         "at_most": at_most,
+        "aim": row.aim,
         "holds": _holds(judged, row.at_least, at_most) if is_asked else None,
         "repeats": len(ours),
         "on": on,
@@ -63,14 +65,15 @@ def asked(row: Row) -> str:
     """What is asked of a row, in words."""
     if row.limit_follows:
         return "at most 2.5 times the tables + 200 MB"
-    return _asked(row.at_least, row.at_most, row.of, row.unit)
+    return _asked(row.at_least, row.at_most, row.of, row.unit, row.aim)
 
 
-def _asked(at_least: float | None, at_most: float | None, of: str, unit: str) -> str:
-    unit = "x the reference" if of == "ratio" else unit
+def _asked(at_least: float | None, at_most: float | None, of: str, unit: str, aim: float | None) -> str:
+    unit = {"ratio": "x the reference", "sooner": "x sooner"}.get(of, unit)
+    aimed = "" if aim is None else f" (aim {_figure(aim)})"
     if at_least is not None:
-        return f"at least {_figure(at_least)} {unit}"
-    return "nothing, for information" if at_most is None else f"at most {_figure(at_most)} {unit}"
+        return f"at least {_figure(at_least)} {unit}{aimed}"
+    return "nothing, for information" if at_most is None else f"at most {_figure(at_most)} {unit}{aimed}"
 
 
 def _figure(value: float | None) -> str:
@@ -91,7 +94,9 @@ def _cells(row: dict[str, Any]) -> list[str]:
     ours = f"{_figure(row['ours'])} {row['unit']}" if row["ours"] is not None else "–"
     ratio = f"{_figure(row['ratio'])} x" if row["ratio"] is not None else ""
     reference = _figure(row["reference"]) if row["reference"] is not None else ""
-    limit = _asked(row["at_least"], row["at_most"], row["of"], row["unit"]) if row["holds"] is not None else "–"
+    limit = "–"
+    if row["holds"] is not None:
+        limit = _asked(row["at_least"], row["at_most"], row["of"], row["unit"], row.get("aim"))
     if row["holds"] is False and row["at_least"] is row["at_most"] is None:
         limit = "at most 2.5 times the tables + 200 MB"
     return [ours, reference, ratio, limit, _verdict(row)]
@@ -126,9 +131,6 @@ def write_results(path: Path, rows: list[dict[str, Any]]) -> None:
 
 def write_docs(path: Path, rows: list[dict[str, Any]]) -> None:
     """Put the figures between the marks of docs/results.md; the rest of it is written by hand."""
-    text = path.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
     order = [row.id for row in ROWS]
     rows = sorted((row for row in rows if row["id"] in order), key=lambda row: order.index(row["id"]))
     days = sorted({row["on"] for row in rows})
@@ -141,7 +143,15 @@ def write_docs(path: Path, rows: list[dict[str, Any]]) -> None:
         "",
         *(f"- **{row['id']}**: {_said(row)}" for row in rows),
     ]
-    path.write_text("\n".join([before + BEGIN, "", *lines, "", END]) + after, encoding="utf-8")
+    put_between(path, BEGIN, END, lines)
+
+
+def put_between(path: Path, begin: str, end: str, lines: list[str]) -> None:
+    """Put lines between two marks of a page, in place of what stood there."""
+    before, there, rest = path.read_text(encoding="utf-8").partition(begin)
+    _, closed, after = rest.partition(end)
+    assert there and closed, f"{path.name} has no {begin} … {end}"
+    path.write_text("\n".join([before + begin, "", *lines, "", end]) + after, encoding="utf-8")
 
 
 def _said(row: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ LOOP = "the lectures' dictionary loop"
 OF_NAMES = ("names", "names-100MB", "names-10M", "different-10M", "full-names-1M")
 """The lists that are names.txt, or are made from it."""
 LECTURE_SAMPLER = "the lectures' loop, one symbol at a time"
+MAKEMORE = "makemore.py"
 
 
 @dataclass(frozen=True)
@@ -16,8 +17,9 @@ class Row:
     """One figure.
 
     `measure` is `module:function` of this folder, given `lists` by name; `figure` one of several that it takes at once.
-    `at_least` and `at_most` bound `of`: our own figure, or its ratio to the reference. With neither the row is for
-    information, and nothing is asked of it.
+    `at_least` and `at_most` bound `of`: our own figure, its ratio to the reference, or how many times sooner than the
+    reference ours is there. With neither the row is for information, and nothing is asked of it. An `aim` is told, and
+    not asked.
     """
 
     id: str
@@ -27,9 +29,10 @@ class Row:
     lists: tuple[str, ...] = ()
     figure: str = ""
     reference: str = ""
-    of: Literal["ours", "ratio"] = "ours"
+    of: Literal["ours", "ratio", "sooner"] = "ours"
     at_least: float | None = None
     at_most: float | None = None
+    aim: float | None = None
     limit_follows: bool = False
     """Whether `at_most` follows from what is measured."""
 
@@ -37,6 +40,37 @@ class Row:
 def _memory(id: str, what: str, measure: str, made: str) -> Row:
     what = f"{what}: peak memory beyond the process with torch loaded, at most 2.5 times the tables + 200 MB"
     return Row(id, what, measure, "MB", (made,), limit_follows=True)
+
+
+def _learning(model: str, what: str, small: tuple[float, float], large: tuple[float, float]) -> tuple[Row, Row]:
+    """Two rows, of 32 and of 256 lines an update, each with what is asked and the aim."""
+    at_32, at_256 = (
+        Row(
+            f"learn-{model}-{lines}", f"learning, {what}, {lines} lines an update: real symbols", f"learning:{model}",
+            "symbols/s", ("names",), str(lines), reference=MAKEMORE, of="ratio", at_least=at_least, aim=aim,
+        )
+        for lines, (at_least, aim) in ((32, small), (256, large))
+    )  # fmt: skip
+    return at_32, at_256
+
+
+def _sampling(model: str, at_least: float, aim: float) -> Row:
+    what = f"lines drawn from the {model} of those sizes and decoded, 1,000 at once from a standing start"
+    return Row(
+        f"sample-{model}", what, f"sampling_networks:{model}", "lines/s", ("names",), reference=MAKEMORE, of="ratio",
+        at_least=at_least, aim=aim,
+    )  # fmt: skip
+
+
+def _reaching(who: str, nats: str, reference: str, at_least: float, aim: float) -> tuple[Row, Row]:
+    """Ours by gradient beside a lecture, and the same by counting, for information."""
+    what = f"seconds until dev of the lecture split is at {nats}"
+    measure, lists = f"reaching:{who}", ("names",)
+    return (
+        Row(f"reach-{nats}", f"{what}, by gradient from a random start", measure, "s", lists, "gradient",
+            reference=reference, of="sooner", at_least=at_least, aim=aim),
+        Row(f"reach-{nats}-counting", f"{what}, by counting: Kneser-Ney", measure, "s", lists, "counting"),
+    )  # fmt: skip
 
 
 ROWS = (
@@ -117,6 +151,23 @@ ROWS = (
         "sample-3000-symbols", "lines drawn from a 5-gram of 200,000 made lines, half Cyrillic, half CJK",
         "sampling:drawn_of_many_symbols", "lines/s", ("symbols-3000-lines", "names"), reference=LECTURE_SAMPLER,
         at_least=100_000,
+    ),
+    *_learning("transformer", "a transformer of 4 layers, 64 wide", (2.0, 4.0), (2.5, 4.0)),
+    *_learning("gru", "a GRU of 64 units, reset after the product (makemore's: before)", (2.0, 4.0), (4.3, 8.0)),
+    *_learning("mlp", "makemore's MLP: 16 symbols of 64 numbers, 64 units", (3.5, 6.0), (9.0, 15.0)),
+    _sampling("transformer", 15, 40),
+    _sampling("gru", 13, 25),
+    _sampling("mlp", 40, 80),
+    Row(
+        "sample-mixture", "lines drawn from the mixture and decoded, 1,000 at once from a standing start",
+        "sampling_networks:mixture",
+        "lines/s", ("names",), at_least=3_000,
+    ),
+    *_reaching("tree", "1.9937", "the lecture's 200,000 steps of its tree (part 5)", 34, 100),
+    *_reaching("mlp", "2.17", "the lecture's 200,000 steps of its MLP (part 2)", 25, 60),
+    Row(
+        "import-makemore", "logits from weights of makemore.py's models, 2,000 lines: the largest difference",
+        "exchanging:makemore", "nats", ("names",), at_most=1e-5,
     ),
     Row(
         "kenlm", "KenLM on our ARPA file, 1,000 lines: a line's largest difference", "exchanging:kenlm", "nats",

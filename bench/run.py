@@ -5,8 +5,9 @@
     python bench/run.py --list          the rows and what is asked of each
     python bench/run.py --write-docs    put the figures of out/bench.json into docs/results.md; measures nothing
 
-NAMES names the list that the figures are about, by default ../shared/data/names.txt beside the repository. A row whose
-list or reference is not here says so, and does not count as holding.
+NAMES names the list that the figures are about, by default ../shared/data/names.txt beside the repository; MAKEMORE_DIR
+a checkout of makemore.py, the reference of the networks. A row whose list or reference is not here says so, and does
+not count as holding.
 """
 
 from __future__ import annotations

@@ -31,8 +31,10 @@ if TYPE_CHECKING:
         StorageError,
         UsageError,
     )
+    from moreish.exchange.makemore import import_makemore
     from moreish.generating.sample import Line, Sample, sample
     from moreish.learning.evaluate import Evaluation, evaluate
+    from moreish.learning.finder import FoundRate, find_lr
     from moreish.learning.fit import Evaluated, Finished, Step, events, fit, make_recipe
     from moreish.learning.recipe import Recipe, Trained
     from moreish.learning.score import Scored, score
@@ -58,8 +60,10 @@ _HOMES = {
         "AlphabetError CheckpointError CheckpointWarning ConfigError LawBroken ListError MoreishError RunError "
         "RunExists RunLocked StorageError UsageError"
     ),
+    "moreish.exchange.makemore": "import_makemore",
     "moreish.generating.sample": "Line Sample sample",
     "moreish.learning.evaluate": "Evaluation evaluate",
+    "moreish.learning.finder": "FoundRate find_lr",
     "moreish.learning.fit": "Evaluated Finished Step events fit make_recipe",
     "moreish.learning.recipe": "Recipe Trained",
     "moreish.learning.score": "Scored score",
@@ -92,6 +96,7 @@ __all__ = [
     "Evaluated",
     "Evaluation",
     "Finished",
+    "FoundRate",
     "Hygiene",
     "Ladder",
     "LanguageModel",
@@ -119,7 +124,9 @@ __all__ = [
     "compare",
     "evaluate",
     "events",
+    "find_lr",
     "fit",
+    "import_makemore",
     "inspect",
     "ladder",
     "load",

@@ -227,7 +227,7 @@ OBEYED = [
 
 @pytest.fixture(scope="module")
 def every_model() -> list[Trained]:
-    return [fit(CORPUS, name, **({"steps": 20} if name == "one-layer" else {})) for name in MODELS]
+    return [fit(CORPUS, name, **({"steps": 20} if MODELS[name].learns_by_gradient else {})) for name in MODELS]
 
 
 @pytest.mark.parametrize("name, value", REFUSED, ids=lambda x: repr(x)[:12])

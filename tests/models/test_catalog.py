@@ -11,7 +11,9 @@ from moreish.models.model import LanguageModel, config_from_dict, config_to_dict
 
 
 def test_the_catalog_holds_these_models_and_no_others():
-    counted, networks = ["uniform", "unigram", "bigram", "ngram"], ["one-layer", "mlp", "mlp-bn"]
+    counted, networks = ["uniform", "unigram", "bigram", "ngram"], [
+        "one-layer", "mlp", "mlp-bn", "bow", "rnn", "gru", "lstm", "tree", "wavenet", "transformer",
+    ]  # fmt: skip
     assert list(MODELS) == counted + networks
     assert [name for name, entry in MODELS.items() if entry.learns_by_gradient] == networks
     assert all(entry.name == name and entry.title for name, entry in MODELS.items())
@@ -81,7 +83,7 @@ def test_alphabets_that_cannot_be_are_refused(name, symbols, types_unchecked):
 
 @pytest.mark.parametrize(
     "name, hint",
-    [("lstm", "There are"), ("n-gram", "'ngram'"), ("onelayer", "'one-layer'"), ("", "There are"), (None, "are")],
+    [("lsmt", "'lstm'"), ("zzzz", "There are"), ("n-gram", "'ngram'"), ("onelayer", "'one-layer'"), ("", "There are"), (None, "are")],
 )
 def test_an_unknown_model_is_refused_with_a_hint(name, hint, types_unchecked):
     with pytest.raises(ConfigError, match=hint):

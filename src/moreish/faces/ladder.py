@@ -1,4 +1,4 @@
-"""A ladder, or a comparison of runs, as people see it: the climb as it goes, then the rungs with a bar for each loss."""
+"""A ladder, or a comparison of runs, as people see it: the climb as it goes, then a bar for each loss."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console, ConsoleOptions, Group, RenderResult
-from rich.padding import Padding
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
 from moreish.faces.cli.console import stderr
 from moreish.faces.draw import bar
-from moreish.runs.ladder import Climbed, Climbing, Event, Evaluated, Ladder, Step
+from moreish.runs.ladder import Climbed, Climbing, Evaluated, Event, Ladder, Step
 from moreish.text.alphabet import printable
 
 if TYPE_CHECKING:
     from moreish.runs.standing import Comparison, Standing
 
-NARROW, WIDE = 76, 116
-"""Columns from which there is room for differences and sizes; for whole intervals, bits and copies."""
+SMALL, NARROW, MIDDLE, WIDE = 48, 76, 92, 116
+"""Columns from which there is room for more than a loss; for differences and sizes; for copies; for whole intervals."""
+GAP, LEAST_BAR, MOST_BAR = 2, 4, 24
 BETTER, NOISE, WORSE = "green", "dim", "yellow"
 
 
@@ -37,7 +38,7 @@ class ComparisonTable:
         yield Text(_heading(found), "bold")
         yield self._table(width)
         yield Text()
-        yield _samples(found.rows)
+        yield _samples(found.rows, width)
         yield Text()
         for row in found.rows:
             if row.failed:
@@ -46,33 +47,46 @@ class ComparisonTable:
             yield _sentence("•", sentence, "bold cyan")
         if found.note:
             yield _sentence("!", f"{found.note[:1].upper()}{found.note[1:]}.", "bold yellow")
-        yield Text(_reading(found), "dim")
+        yield Text()
+        yield Text(_reading(found, width), "dim")
 
     def _table(self, width: int) -> Table:
-        found = self.found
-        has_seconds = any(row.seconds is not None for row in found.rows)
-        most = max((row.nats_per_symbol for row in found.rows if _is_finite(row.nats_per_symbol)), default=1.0) or 1.0
-        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-        table.add_column("", style="bold", overflow="fold", ratio=None)
+        found, rows = self.found, self.found.rows
+        columns = [(title, [cell(row) for row in rows]) for title, cell in _columns(found, width)]
+        label_width = _label_width(rows, width)
+        taken = label_width + sum(max(cell_len(title), *map(_width, cells)) for title, cells in columns)
+        room = width - taken - GAP * (len(columns) + 1)
+        bars = _bars(rows, min(MOST_BAR, room) if room >= LEAST_BAR else 0)
+        table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="dim")
+        table.add_column("", style="bold", overflow="fold", width=label_width)
         table.add_column("", style="cyan", no_wrap=True)
-        columns = [
-            ("nats", True, lambda row: _number(row.nats_per_symbol)),
-            ("95 %", width < WIDE, lambda row: _half(row.low, row.high)),
-            ("95 % interval", width >= WIDE, lambda row: _between(row.low, row.high, ".3f")),
-            ("bits", width >= WIDE, lambda row: _number(row.bits_per_symbol, ".3f")),
-            (f"than {_short(found)}", width >= NARROW, lambda row: _difference(row, width >= WIDE)),
-            ("copies", width >= NARROW, lambda row: _percent(row.copy_mass)),
-            ("parameters", width >= NARROW, lambda row: "" if row.parameters is None else f"{row.parameters:,}"),
-            ("seconds", has_seconds, lambda row: "" if row.seconds is None else f"{row.seconds:,.1f}"),
-        ]
-        shown = [(title, cell) for title, is_shown, cell in columns if is_shown]
-        for title, _ in shown:
+        for title, _ in columns:
             table.add_column(title, justify="right", no_wrap=True)
-        cells = 8 if width < NARROW else 12 if width < WIDE else 24
-        for row in found.rows:
-            drawn = bar(row.nats_per_symbol / most, cells) if _is_finite(row.nats_per_symbol) else ""
-            table.add_row(_plain(row.label), drawn, *(cell(row) for _, cell in shown))
+        for i, row in enumerate(rows):
+            table.add_row(_plain(row.label), bars[i], *(cells[i] for _, cells in columns))
         return table
+
+
+def _columns(found: Comparison, width: int) -> list[tuple[str, Callable[[Standing], str | Text]]]:
+    """What there is room for: a heading, and a cell for each row."""
+    known = [row for row in found.rows if row.seconds is not None]
+    columns: list[tuple[str, bool, Callable[[Standing], str | Text]]] = [
+        ("nats", True, lambda row: _number(row.nats_per_symbol)),
+        ("95 %", SMALL <= width < WIDE, lambda row: _half(row.low, row.high)),
+        ("95 % interval", width >= WIDE, lambda row: _between(row.low, row.high, ".3f")),
+        ("bits", width >= WIDE, lambda row: _number(row.bits_per_symbol, ".3f")),
+        (f"minus {_short(found)}", width >= NARROW, lambda row: _difference(row, width >= WIDE)),
+        ("copies", width >= MIDDLE, lambda row: _percent(row.copy_mass)),
+        ("parameters", width >= NARROW, lambda row: "" if row.parameters is None else f"{row.parameters:,}"),
+        ("seconds", bool(known) and width >= SMALL, lambda row: "" if row.seconds is None else _seconds(row.seconds)),
+    ]
+    return [(title, cell) for title, is_shown, cell in columns if is_shown]
+
+
+def _bars(rows: list[Standing], cells: int) -> list[str]:
+    losses = [row.nats_per_symbol for row in rows]
+    most = max((loss for loss in losses if loss is not None and math.isfinite(loss)), default=1.0) or 1.0
+    return ["" if loss is None else bar(loss / most if math.isfinite(loss) else 1.0, cells) for loss in losses]
 
 
 def _heading(found: Comparison) -> str:
@@ -82,26 +96,29 @@ def _heading(found: Comparison) -> str:
     return f"{what}: {len(found.rows)} models {part}, {found.lines:,} lines, {found.symbols:,} symbols"
 
 
-def _reading(found: Comparison) -> str:
+def _reading(found: Comparison, width: int) -> str:
+    """How to read the table."""
     words = [
-        "nats: mean negative log-likelihood per symbol; lower is better. 95 %: for the lines that happened to be held "
+        "nats: mean negative log-likelihood per symbol, lower is better. 95 %: for the lines that happened to be held "
         "out; another seed or split would move it too."
     ]
     if found.reference:
-        words.append(
-            f"Differences from {printable(found.reference)} are on the same lines, so they are surer than the losses; "
-            f"{found.reference and 'dim ones are within the noise'}."
-        )
-    words.append("copies: probability spent on the training lines.")
+        words.append(f"Differences from {printable(found.reference)} are on the same lines, so surer than the losses.")
+    if width >= MIDDLE:
+        words.append("copies: probability spent on the training lines.")
     if isinstance(found, Ladder):
-        words.append(f"{found.seconds:,.0f} of {found.time:,.0f} s, seed {found.seed}.")
+        words.append(f"It took {found.seconds:,.0f} of {found.time:,.0f} s.")
     return " ".join(words)
 
 
-def _samples(rows: list[Standing]) -> Table:
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim", overflow="fold")
-    table.add_column(no_wrap=True, overflow="ellipsis")
+def _label_width(rows: list[Standing], width: int) -> int:
+    return min(max(cell_len(row.label) for row in rows), max(8, width // 3))
+
+
+def _samples(rows: list[Standing], width: int) -> Table:
+    table = Table.grid(padding=(0, GAP, 0, 0), expand=True)
+    table.add_column(style="dim", overflow="fold", width=_label_width(rows, width))
+    table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
     for row in rows:
         if row.samples:
             table.add_row(_plain(row.label), _plain(", ".join(row.samples)))
@@ -123,7 +140,7 @@ def _difference(row: Standing, whole: bool) -> Text:
 def _short(found: Comparison) -> str:
     """The reference in a word, for the head of a column."""
     row = next((row for row in found.rows if row.label == found.reference), None)
-    return "" if row is None else "the first" if row.run else row.model
+    return "" if row is None else "first" if row.run else row.model
 
 
 def _sentence(mark: str, text: str, style: str) -> Table:
@@ -136,8 +153,8 @@ def _plain(text: str) -> Text:
     return Text(printable(text))
 
 
-def _is_finite(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)
+def _width(cell: str | Text) -> int:
+    return cell_len(str(cell))
 
 
 def _number(value: float | None, form: str = ".4f") -> str:
@@ -154,6 +171,10 @@ def _between(low: float | None, high: float | None, form: str) -> str:
     if low is None or high is None or not math.isfinite(high - low):
         return ""
     return f"{low:{form}} to {high:{form}}"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.3f}" if seconds < 0.1 else f"{seconds:.1f}" if seconds < 10 else f"{seconds:,.0f}"
 
 
 def _percent(share: float | None) -> str:
@@ -176,7 +197,7 @@ def climbing(time: float, began: float, quiet: bool = False) -> Iterator[Callabl
         TextColumn("{task.fields[left]}", markup=False),
     )
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("reading", total=time, doing="", left="")
+        task = progress.add_task("the first rung", total=time, doing="", left="")
         yield _Watcher(progress, task, time, began)
 
 
@@ -195,7 +216,9 @@ class _Watcher:
             case Evaluated():
                 self.dev = f" dev {event.evaluation.nats_per_symbol:.3f}"
             case Climbed():
-                self.progress.console.print(_done(event.rung), style="dim", markup=False, highlight=False)
+                self.progress.console.print(
+                    _done(event.rung), style="dim", markup=False, highlight=False, no_wrap=True, overflow="ellipsis"
+                )
             case _:
                 pass
 

@@ -69,12 +69,12 @@ class LogitsDraw(Draw):
             reader = Prefixes(self.model, self._lay_out, max(self.most_at_once, len(last)), last.device)
         return reader, reader.stand(state, last)
 
-    @torch.no_grad()
+    @torch.inference_mode()  # a tenth faster than no_grad
     def step(self, position: Any, generator: torch.Generator) -> tuple[Int[Tensor, " B"], Float[Tensor, " B"], Any]:
         reader, place = position
         rows, place = reader.read(place)
-        symbols, nats = reader.rows.pick(rows, _uniform(len(rows), generator, reader.rows.bounds))
-        return symbols, nats, (reader, place.drawn(symbols, nats))
+        symbols, nats, cells = reader.rows.pick(rows, _uniform(rows.shape[0], generator, reader.rows.bounds))
+        return symbols, nats, (reader, place.drawn(cells, nats))
 
     def keep(self, position: Any, rows: Int[Tensor, " K"]) -> Any:
         reader, place = position
@@ -85,16 +85,18 @@ class LogitsDraw(Draw):
         exact = logits.double()
         exact = exact - exact.amax(-1, keepdim=True)
         probs = exact.exp()  # and no softmax, which takes several times as long over few symbols
-        total = probs.sum(-1, keepdim=True)
-        if not bool((total > 0).all()):  # false for NaN too
+        torch.cumsum(probs, -1, out=bounds)
+        total = bounds[:, -1:].clone()
+        if not float(total.amin()) > 0:  # true for NaN too
             raise MoreishError(
                 "after some context this model lets nothing follow, which no fitting gives. Train again."
             )
-        torch.sub(total.log(), exact, out=nats)
+        exact = total.log() - exact
+        nats.copy_(exact)
         if self.how != PLAIN:
-            probs = adjust(exact - total.log(), *self.how)
-        torch.cumsum(probs, -1, out=bounds)
-        bounds /= bounds[:, -1:].clone()
+            torch.cumsum(adjust(-exact, *self.how), -1, out=bounds)
+            total = bounds[:, -1:].clone()
+        bounds /= total
 
 
 class AutomatonDraw(Draw):

@@ -122,9 +122,9 @@ def _batch(
             going = going[inside]
             break
         nats.index_add_(0, going, symbol_nats.double())
-        if len(inside) < len(going):
+        if inside.shape[0] < going.shape[0]:  # and no len(), which is slow on tensors
             going, symbols = going.index_select(0, inside), symbols.index_select(0, inside)
-            if not len(going):
+            if not inside.shape[0]:
                 break
             position = draw.keep(position, inside)
         rows.append(going)

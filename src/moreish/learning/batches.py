@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -52,10 +53,10 @@ class Batches:
     """
 
     def __init__(self, lines: Lines, alphabet: Alphabet, size: int, seed: int, device: str = "cpu"):
-        ids = torch.from_numpy(alphabet.encode_lines(lines))
-        ends = (ids == BOUNDARY).nonzero()[:, 0]  # each line begins where the one before it ended
+        ids = alphabet.encode_lines(lines)
+        ends = np.flatnonzero(ids == BOUNDARY)  # each line begins where the one before it ended
         self.ids, self.device = ids, device
-        self.starts, self.sizes = ends[:-1], ends.diff()
+        self.starts, self.sizes = ends[:-1], np.diff(ends)
         self.size, self.seed = size, seed
         self._epoch, self._order = -1, ends
 
@@ -79,27 +80,35 @@ class Batches:
         epoch, turn = divmod(step, self.passes_are)
         if epoch != self._epoch:
             generator = stream(self.seed, f"order/{epoch}")
-            self._epoch, self._order = epoch, torch.randperm(self.lines, generator=generator)
+            self._epoch, self._order = epoch, torch.randperm(self.lines, generator=generator).numpy()
         return self.of(self._order[turn * self.size : (turn + 1) * self.size])
 
-    def of(self, rows: Int[Tensor, " B"]) -> Batch:
-        """Some lines by their numbers, longest first: models that read a symbol of each in turn want that."""
-        lengths, order = self.sizes[rows].sort(descending=True, stable=True)
-        first = torch.repeat_interleave(self.starts[rows[order]] - (lengths.cumsum(0) - lengths), lengths)
-        at = first + torch.arange(len(first))
-        tokens, targets = self.ids[at].long(), self.ids[at + 1].long()
-        return Batch(tokens.to(self.device), targets.to(self.device), lengths.to(self.device))
+    def of(self, rows: np.ndarray) -> Batch:
+        """Some lines by their numbers, longest first: models that read a symbol of each in turn want that.
+
+        In numpy, which takes half of torch's time for arrays so small.
+        """
+        lengths = self.sizes[rows]
+        order = np.argsort(-lengths, kind="stable")
+        lengths = lengths[order]
+        at = np.repeat(self.starts[rows[order]] - (np.cumsum(lengths) - lengths), lengths)
+        at += np.arange(len(at))
+        return Batch(self._ids(at), self._ids(at + 1), torch.from_numpy(lengths).to(self.device))
+
+    def _ids(self, at: np.ndarray) -> Tensor:
+        return torch.from_numpy(self.ids[at].astype(np.int64)).to(self.device)
 
     def windows_at(self, step: int, context: int) -> Windows:
         """Positions drawn with replacement, as the lectures draw them."""
         generator = stream(self.seed, f"windows/{step}")
-        return self.windows_of(torch.randint(self.symbols, (self.size,), generator=generator), context)
+        return self.windows_of(torch.randint(self.symbols, (self.size,), generator=generator).numpy(), context)
 
-    def windows_of(self, positions: Int[Tensor, " M"], context: int) -> Windows:
+    def windows_of(self, positions: np.ndarray, context: int) -> Windows:
         """The windows that end at some positions of the text."""
-        at = positions[:, None] + torch.arange(1 - context, 1)
-        windows = self.ids[at.clamp_(min=0)].long()
+        at = positions[:, None] + np.arange(1 - context, 1)
+        windows = self.ids[np.maximum(at, 0)].astype(np.int64)
+        ends = windows == BOUNDARY
         # What stands before the last boundary belongs to another line.
-        later = (windows == BOUNDARY).flip(1).cumsum(1).flip(1)
-        windows = torch.where(later > (windows == BOUNDARY).long(), BOUNDARY, windows)
-        return Windows(windows.to(self.device), self.ids[positions + 1].long().to(self.device))
+        later = np.cumsum(ends[:, ::-1], 1)[:, ::-1]
+        windows[later > ends] = BOUNDARY
+        return Windows(torch.from_numpy(windows).to(self.device), self._ids(positions + 1))

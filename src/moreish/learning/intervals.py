@@ -126,4 +126,5 @@ def _tail(lines: int) -> float:
     """
     z, freedom = NormalDist().inv_cdf((1 + LEVEL) / 2), lines - 1
     t = z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+    t += (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * freedom**3)
     return NormalDist().cdf(-t * math.sqrt(lines / freedom))

@@ -16,7 +16,7 @@ from moreish.randomness import stream_seed
 from moreish.text.alphabet import Alphabet
 from moreish.text.corpus import Corpus
 
-METHODS = ("counting", "gradient", "closed-form", "minibatches")
+METHODS = ("counting", "gradient", "closed-form", "minibatches", "imported")
 BATCH_OF = ("lines", "windows")
 PRECISIONS = ("float32", "bfloat16")
 USES = ("last", "best", "average")

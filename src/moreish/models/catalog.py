@@ -11,11 +11,16 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 from moreish.errors import ConfigError, did_you_mean
+from moreish.models.bow import BagOfWords, BagOfWordsConfig
 from moreish.models.mlp import MLP, MLPBatchNorm, MLPBatchNormConfig, MLPConfig
 from moreish.models.model import LanguageModel, config_from_dict
 from moreish.models.ngram import BigramConfig, NGram, NGramConfig, UnigramConfig
 from moreish.models.one_layer import OneLayer, OneLayerConfig
+from moreish.models.recurrent import GRU, LSTM, RNN, GRUConfig, LSTMConfig, RNNConfig
+from moreish.models.transformer import Transformer, TransformerConfig
+from moreish.models.tree import Tree, TreeConfig
 from moreish.models.uniform import Uniform, UniformConfig
+from moreish.models.wavenet import WaveNet, WaveNetConfig
 from moreish.text.alphabet import Alphabet
 from moreish.text.lines import Lines
 
@@ -99,6 +104,28 @@ MODELS: dict[str, Entry] = {
         Entry("one-layer", "the bigram as a network: one-hot inputs, one linear layer", OneLayer, OneLayerConfig),
         Entry("mlp", "embeddings of the last symbols, hidden layers of tanh (Bengio et al. 2003)", MLP, MLPConfig),
         Entry("mlp-bn", "the MLP with BatchNorm before each tanh (makemore part 3)", MLPBatchNorm, MLPBatchNormConfig),
+        Entry(
+            "bow",
+            "the mean of all symbols so far, and a small network on it (makemore.py)",
+            BagOfWords,
+            BagOfWordsConfig,
+        ),
+        Entry("rnn", "a state that each symbol renews (Elman 1990)", RNN, RNNConfig),
+        Entry("gru", "a recurrent net with gates (Cho et al. 2014)", GRU, GRUConfig),
+        Entry("lstm", "a recurrent net with gates and a memory (Hochreiter and Schmidhuber 1997)", LSTM, LSTMConfig),
+        Entry("tree", "pairs fused, then pairs of pairs (makemore part 5)", Tree, TreeConfig),
+        Entry(
+            "wavenet",
+            "dilated causal convolutions, gated, residual, skips (van den Oord et al. 2016)",
+            WaveNet,
+            WaveNetConfig,
+        ),
+        Entry(
+            "transformer",
+            "attention over all symbols so far (Vaswani et al. 2017, as in GPT-2)",
+            Transformer,
+            TransformerConfig,
+        ),
     )
 }
 

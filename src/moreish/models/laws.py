@@ -217,6 +217,9 @@ class _Laws:
     def config_round_trip(self) -> None:
         config = self.model.config
         again = type(self.model)(config_from_dict(type(config), config_to_dict(config)))  # type: ignore[call-arg]
+        weights = next(self.model.parameters(), None)
+        if weights is not None:  # a factory may have made a model of another precision than its config does
+            again.to(weights.dtype)
         again.load_state_dict(self.model.state_dict())
         again.eval()
         tokens = self.tokens()

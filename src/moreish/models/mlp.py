@@ -2,7 +2,8 @@
 
 Source: Bengio, Ducharme, Vincent and Jauvin, A Neural Probabilistic Language Model (2003), equation 1: embeddings side
 by side, tanh, softmax, and optionally direct connections from the embeddings to the logits; Karpathy, makemore parts 2
-and 3. Where we differ: any number of hidden layers, BatchNorm and dropout by choice, characters for words.
+and 3; makemore.py, class MLP, whose blank is a choice here. Where we differ: any number of hidden layers, BatchNorm and
+dropout by choice, characters for words.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -17,6 +19,7 @@ from moreish.layers import GAINS, BatchNorm, Dropout, Embedding, Linear
 from moreish.models.model import WindowModel, check_flag, check_share, check_size, check_whole, setting
 from moreish.ops.pointwise import tanh
 from moreish.randomness import stream
+from moreish.shapes import BOUNDARY
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class MLPConfig:
     layers: int = setting(2, "hidden layers")
     direct: bool = setting(False, "direct connections from the embeddings to the logits")
     dropout: float = setting(0.0, "share of hidden units dropped while learning")
+    blank: bool = setting(False, "a symbol of its own stands before a line, as in makemore.py, not the boundary again")
 
     def __post_init__(self) -> None:
         name = type(self).__name__
@@ -40,10 +44,11 @@ class MLPConfig:
         check_whole(name, "layers", self.layers, 1, 1000, "Use 1 or 2.")
         check_flag(name, "direct", self.direct)
         check_share(name, "dropout", self.dropout)
+        check_flag(name, "blank", self.blank)
         inputs = self.context * self.embedding
         check_size(
             name,
-            self.symbols * self.embedding
+            (self.symbols + self.blank) * self.embedding
             + (inputs + (self.layers - 1) * self.hidden + self.symbols) * self.hidden
             + (inputs * self.symbols if self.direct else 0),
             f"symbols={self.symbols:,}, context={self.context}, embedding={self.embedding:,}, hidden={self.hidden:,}, "
@@ -72,7 +77,7 @@ class MLP(WindowModel):
         self.context = config.context
         generator = stream(seed, "weights")
         inputs = config.context * config.embedding
-        self.embedding = Embedding(config.symbols, config.embedding, generator=generator)
+        self.embedding = Embedding(config.symbols + config.blank, config.embedding, generator=generator)
         sizes = [inputs] + [config.hidden] * config.layers
         self.hidden = nn.ModuleList(
             # BatchNorm takes the mean out, and with it any bias before it.
@@ -87,7 +92,8 @@ class MLP(WindowModel):
         )
 
     def score(self, windows: Int[Tensor, "M C"]) -> Float[Tensor, "M V"]:
-        x = embedded = self.embedding(windows).flatten(1)
+        ids = blanked(windows, self.config.symbols) if self.config.blank else windows
+        x = embedded = self.embedding(ids).flatten(1)
         for i, hidden in enumerate(self.hidden):
             x = hidden(x)
             if self.norms is not None:
@@ -101,3 +107,10 @@ class MLPBatchNorm(MLP):
     """The same with BatchNorm before each tanh: makemore part 3."""
 
     normalized = True
+
+
+def blanked(windows: Int[Tensor, "M C"], blank: int) -> Int[Tensor, "M C"]:
+    """Windows with `blank` for all that stands before a line: for whatever is older than their last boundary."""
+    place = torch.arange(windows.shape[1], dtype=torch.int16, device=windows.device)
+    start = (place * (windows == BOUNDARY)).amax(1, keepdim=True)  # 0 too where there is none: nothing is older
+    return windows.masked_fill(place < start, blank)

@@ -31,6 +31,8 @@ from moreish.ops.turns import Turns, in_turns, side_by_side
 from moreish.randomness import stream
 
 RESETS = ("after", "before")
+WORTH_SHARING = 4096
+"""Lines times units from which finding the prefixes that lines share costs less than computing them anew."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,8 @@ class Recurrent(LanguageModel[Tensor]):
         self, tokens: Int[Tensor, "B T"], state: Float[Tensor, "B L W"]
     ) -> tuple[Float[Tensor, "B T V"], Float[Tensor, "B L W"]]:
         rows, long = tokens.shape
+        if not long:
+            return self.output.weight.new_zeros(rows, 0, self.config.symbols), state
         layers = self.states(tokens.t().reshape(-1), side_by_side(rows, long), state)
         logits = self.output(self.dropout(self.given(layers[-1])))
         return logits.unflatten(0, (long, rows)).transpose(0, 1), torch.stack([all_[-rows:] for all_ in layers], 1)
@@ -158,7 +162,7 @@ class Recurrent(LanguageModel[Tensor]):
         Below a dropout they may be: the states of a prefix are then copied to its lines before units are dropped.
         """
         drops = self.training and self.dropout.rate > 0
-        share = not drops or self.config.layers == 1
+        share = len(lengths) * self.config.hidden >= WORTH_SHARING and (not drops or self.config.layers == 1)
         reading = in_turns(tokens, lengths, self.config.symbols, share)
         hidden = self.given(self.states(reading.ids, reading.turns, self.begin(1))[-1])
         if drops:

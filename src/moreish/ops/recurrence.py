@@ -12,7 +12,7 @@ ones in front, gates as their turn left them; what a network gives are the M sta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from moreish.ops.gates import gru_before_step, gru_step, lstm_step, rnn_step
 from moreish.ops.turns import Turns
 
 Ids = Int[Tensor, " M"] | None
@@ -33,7 +34,7 @@ def rnn_rows(
     """`rnn_step` at every turn."""
     states = torch.cat([start, _chosen(table, ids)])
     weight = _turned(weight, turns)
-    for h, new in _forward(turns, states):
+    for h, new in turns.forward(states):
         new.addmm_(h, weight).tanh_()
     return states
 
@@ -50,7 +51,7 @@ def rnn_rows_backward(
     first = len(states) - turns.rows
     d_states, after = _all_states(gradient, first), states[first:]
     dx = 1 - after * after
-    for dh, dh_before, part in _backward(turns, d_states, dx):
+    for dh, dh_before, part in turns.backward(d_states, dx):
         dh_before.addmm_(part.mul_(dh), weight)
     d_weight = dx.t() @ turns.states_before(states)
     return {"start": d_states[:first], "table": _to_table(dx, ids, table), "weight": d_weight}
@@ -72,7 +73,7 @@ def gru_rows(
     weight = _turned(weight, turns)
     r, z, w, n = gates.split(wide, 1)
     parts = (gates[:, : 3 * wide], gates[:, : 2 * wide], r, z, w, n)
-    for h, new, rzw, rz, r, z, w, n in _forward(turns, states, *parts):
+    for h, new, rzw, rz, r, z, w, n in turns.forward(states, *parts):
         rzw.addmm_(h, weight)
         rz.sigmoid_()
         n.addcmul_(r, w).tanh_()
@@ -104,7 +105,7 @@ def gru_rows_backward(
     d_r.mul_(r).mul_(w).mul_(d_n)
     d_z.mul_(z).mul_(before - n)
     each = d_gates.view(-1, 4, wide)
-    for dh, dh_before, z_, four, three in _backward(turns, d_states, z, each, d_gates[:, : 3 * wide]):
+    for dh, dh_before, z_, four, three in turns.backward(d_states, z, each, d_gates[:, : 3 * wide]):
         four.mul_(dh.unsqueeze(1))
         dh_before.addcmul_(dh, z_).addmm_(three, weight)
     d_table = _to_table(d_gates, ids, table)
@@ -128,7 +129,7 @@ def gru_before_rows(
     gates = _chosen(table, ids, copied=True)
     states = _begun(start, len(gates))
     weight_rz, weight_n = (_turned(part, turns) for part in weight.tensor_split([2 * wide]))
-    for h, new, rz, r, z, n in _forward(turns, states, gates[:, : 2 * wide], *gates.split(wide, 1)):
+    for h, new, rz, r, z, n in turns.forward(states, gates[:, : 2 * wide], *gates.split(wide, 1)):
         rz.addmm_(h, weight_rz).sigmoid_()
         n.addmm_(r * h, weight_n).tanh_()
         torch.lerp(n, h, z, out=new)
@@ -159,7 +160,7 @@ def gru_before_rows_backward(
     d_r.mul_(r).mul_(before)
     d_z.mul_(z).mul_(before - n)
     parts = (r, z, d_r, d_gates.view(-1, 3, wide)[:, 1:], d_n, d_gates[:, : 2 * wide])
-    for dh, dh_before, r_, z_, dx_r, dx_zn, da, dx_rz in _backward(turns, d_states, *parts):
+    for dh, dh_before, r_, z_, dx_r, dx_zn, da, dx_rz in turns.backward(d_states, *parts):
         dx_zn.mul_(dh.unsqueeze(1))
         ds = da @ weight_n
         dx_r.mul_(ds)
@@ -172,19 +173,19 @@ def gru_before_rows_backward(
 
 
 def lstm_rows(
-    start: Float[Tensor, "S 2*H"],
-    table: Float[Tensor, "V 4*H"],
-    weight: Float[Tensor, "4*H H"],
+    start: Float[Tensor, "S W"],
+    table: Float[Tensor, "V G"],
+    weight: Float[Tensor, "G H"],
     ids: Ids,
     turns: Turns,
-) -> tuple[Float[Tensor, "K 2*H"], Float[Tensor, "M 4*H"]]:
-    """`lstm_step` at every turn; a state is h and c side by side. Gates: o, i, f, g."""
+) -> tuple[Float[Tensor, "K W"], Float[Tensor, "M G"]]:
+    """`lstm_step` at every turn; a state is h and c side by side, W = 2 H. Gates: o, i, f, g."""
     wide = weight.shape[1]
     gates = _chosen(table, ids, copied=True)
     states = _begun(start, len(gates))
     weight = _turned(weight, turns)
-    for before, new, all_four, oif, o, i, f, g in _forward(
-        turns, states, gates, gates[:, : 3 * wide], *gates.split(wide, 1)
+    for before, new, all_four, oif, o, i, f, g in turns.forward(
+        states, gates, gates[:, : 3 * wide], *gates.split(wide, 1)
     ):
         (h, c), (new_h, new_c) = before.split(wide, 1), new.split(wide, 1)
         all_four.addmm_(h, weight)
@@ -195,11 +196,11 @@ def lstm_rows(
 
 
 def lstm_rows_backward(
-    gradient: Float[Tensor, "M 2*H"],
-    states: Float[Tensor, "K 2*H"],
-    gates: Float[Tensor, "M 4*H"],
-    table: Float[Tensor, "V 4*H"],
-    weight: Float[Tensor, "4*H H"],
+    gradient: Float[Tensor, "M W"],
+    states: Float[Tensor, "K W"],
+    gates: Float[Tensor, "M G"],
+    table: Float[Tensor, "V G"],
+    weight: Float[Tensor, "G H"],
     ids: Ids,
     turns: Turns,
 ) -> Gradients:
@@ -221,7 +222,7 @@ def lstm_rows_backward(
     d_f.mul_(f).mul_(c_before)
     d_g.addcmul_(d_g, g).mul_(i)
     parts = (to_c, f, d_o, d_gates.view(-1, 4, wide)[:, 1:], d_gates)
-    for d_state, d_before, to_c, f, dx_o, dx_ifg, dx in _backward(turns, d_states, *parts):
+    for d_state, d_before, to_c, f, dx_o, dx_ifg, dx in turns.backward(d_states, *parts):
         (dh, dc), (dh_before, dc_before) = d_state.split(wide, 1), d_before.split(wide, 1)
         dc.addcmul_(dh, to_c)
         dx_o.mul_(dh)
@@ -263,38 +264,20 @@ def _begun(start: Tensor, rows: int) -> Tensor:
     return states
 
 
-def _forward(turns: Turns, states: Tensor, *parts: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """For each turn: the states before it, room for those after it, and its rows of each part."""
-    before, *after = states.split([len(states) - turns.rows, *turns.sizes])
-    for chosen, new, *its in zip(turns.chosen, after, *(part.split(turns.sizes) for part in parts)):
-        yield before[: len(new)] if chosen is None else before.index_select(0, chosen), new, *its
-        before = new
-
-
-def _backward(turns: Turns, d_states: Tensor, *parts: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """For each turn, the last one first: dh, where to add what it passes on, and its rows of each part."""
-    below, *dhs = d_states.split([len(d_states) - turns.rows, *turns.sizes])
-    its = list(zip(dhs, *(part.split(turns.sizes) for part in parts)))
-    for turn in reversed(range(len(its))):
-        dh, *rows = its[turn]
-        into, chosen = its[turn - 1][0] if turn else below, turns.chosen[turn]
-        if chosen is None:
-            yield dh, into[: len(dh)], *rows
-        else:
-            apart = torch.zeros_like(dh)
-            yield dh, apart, *rows
-            into.index_add_(0, chosen, apart)
-
-
 @dataclass(frozen=True)
 class Recurrence:
-    """A network's whole rows, forward and backward."""
+    """A network: one step, and whole rows forward and backward."""
 
+    step: Callable[..., Tensor]
     forward: Callable[..., Any]
     backward: Callable[..., Gradients]
 
-    def __call__(self, turns: Turns, ids: Ids, **inputs: Tensor) -> Tensor:
-        """The M states after each row's turn. `inputs` are the forward's, by name."""
+    def __call__(self, turns: Turns, ids: Ids, start: Tensor, table: Tensor, **weights: Tensor) -> Tensor:
+        """The M states after each row's turn. `weights` are those of the step, by name."""
+        alone = turns.before is None and len(turns.sizes) == 1
+        if alone and not torch.is_autocast_enabled(start.device.type):  # which would mix precisions within a step
+            return self.step(start, _chosen(table, ids), **weights)
+        inputs = {"start": start, "table": table, **weights}
         return _ByHand.apply(self, turns, ids, tuple(inputs), *inputs.values())  # type: ignore[return-value]
 
 
@@ -315,7 +298,7 @@ class _ByHand(torch.autograd.Function):
         return (None, None, None, None, *(got[name] for name in ctx.names))
 
 
-RNN = Recurrence(rnn_rows, rnn_rows_backward)
-GRU = Recurrence(gru_rows, gru_rows_backward)
-GRU_BEFORE = Recurrence(gru_before_rows, gru_before_rows_backward)
-LSTM = Recurrence(lstm_rows, lstm_rows_backward)
+RNN = Recurrence(rnn_step, rnn_rows, rnn_rows_backward)
+GRU = Recurrence(gru_step, gru_rows, gru_rows_backward)
+GRU_BEFORE = Recurrence(gru_before_step, gru_before_rows, gru_before_rows_backward)
+LSTM = Recurrence(lstm_step, lstm_rows, lstm_rows_backward)

@@ -6,6 +6,7 @@ is the trie of the lines near its root, and single lines beyond. Of 256 given na
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +42,33 @@ class Turns:
     def states_before(self, states: Float[Tensor, "K H"]) -> Float[Tensor, "M H"]:
         """The state before each row's turn, given all of them."""
         return states[: self.rows] if self.before is None else states.index_select(0, self.before)
+
+    def forward(self, states: Float[Tensor, "K W"], *parts: Tensor) -> Iterator[tuple[Tensor, ...]]:
+        """For each turn: the states before it, room for those after it, and its rows of each part [M, ...]."""
+        before, *after = self._split(states, len(states) - self.rows)
+        for chosen, new, *its in zip(self.chosen, after, *(self._split(part) for part in parts)):
+            yield before[: len(new)] if chosen is None else before.index_select(0, chosen), new, *its
+            before = new
+
+    def backward(self, d_states: Float[Tensor, "K W"], *parts: Tensor) -> Iterator[tuple[Tensor, ...]]:
+        """For each turn, the last one first: the gradient of its states, where to add that of the states before it, and
+        its rows of each part [M, ...].
+        """
+        below, *d_after = self._split(d_states, len(d_states) - self.rows)
+        its = list(zip(d_after, *(self._split(part) for part in parts)))
+        for turn in reversed(range(len(its))):
+            d_new, *rows = its[turn]
+            into, chosen = its[turn - 1][0] if turn else below, self.chosen[turn]
+            if chosen is None:
+                yield d_new, into[: len(d_new)], *rows
+            else:
+                apart = torch.zeros_like(d_new)
+                yield d_new, apart, *rows
+                into.index_add_(0, chosen, apart)
+
+    def _split(self, part: Tensor, first: int = 0) -> tuple[Tensor, ...]:
+        # The plain split takes twice as long, for the sake of views that autograd follows: none does here.
+        return torch.unsafe_split_with_sizes(part, [first, *self.sizes] if first else self.sizes)
 
 
 @dataclass(frozen=True, slots=True)

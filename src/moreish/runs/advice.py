@@ -13,6 +13,8 @@ from moreish.runs.standing import Standing
 
 KNOWS_NOTHING = ("uniform", "unigram")
 """A list that teaches no more than these teaches nothing about what follows what."""
+ONE_SYMBOL = ("one-layer",)
+"""Networks that see one symbol back: that counting with more is better says nothing of networks."""
 SHORT = 0.5
 """A share of its recipe's steps below which a network might yet come out elsewhere."""
 
@@ -89,7 +91,7 @@ def _counting(rungs: list[_Rung]) -> list[str]:
         return []
     price = "" if counted.row.seconds is None else f", learnt in {_seconds(counted.row.seconds)},"
     said = []
-    networks = [rung for rung in rungs if not rung.row.counted]
+    networks = [rung for rung in rungs if not rung.row.counted and rung.row.model not in ONE_SYMBOL]
     beaten = [rung for rung in networks if rung.loss.minus(counted.loss).above]
     level = [rung for rung in networks if _is_noise(rung.loss.minus(counted.loss))]
     if beaten:
@@ -97,7 +99,7 @@ def _counting(rungs: list[_Rung]) -> list[str]:
         said.append(
             f"{counted.name}{price} beats {_after(beaten)} by {_range(by, '.4f')} nats: counting does better here."
         )
-    if level:
+    if level and any(rung.loss.value < counted.loss.value for rung in rungs):  # of the best it was said already
         be = "is" if len(level) == 1 else "are"
         said.append(f"{_after(level)} {be} within the noise of {counted.name}: counting does as well.")
     return said
@@ -116,10 +118,14 @@ def _bigger(rungs: list[_Rung]) -> list[str]:
         if _size(rung) > _size(top):
             (worse if rung.loss.minus(top.loss).above else alike).setdefault(top.name, []).append(rung)
     said = []
+    counted = _best_counted(rungs)
+    is_beaten = {rung.name: counted is not None and rung.loss.minus(counted.loss).above for rung in networks}
     for name, group in alike.items():
-        said.append(f"{_names(group)} {_is(group)} within the noise of {name}, which is smaller: take {name}.")
+        take = "" if is_beaten[name] else f": take {name}"
+        said.append(f"{_names(group)} {_is(group)} within the noise of {name}, which is smaller{take}.")
     for name, group in worse.items():
-        said.append(f"{_names(group)} {_is(group)} larger than {name} and worse: not worth it here.")
+        where = "in this time" if any(_is_hurried(rung) for rung in group) else "here"
+        said.append(f"{_names(group)} {_is(group)} larger than {name} and worse: not worth it {where}.")
     return said
 
 
@@ -141,26 +147,31 @@ def _copies(rungs: list[_Rung]) -> list[str]:
 
 def _in_a_hurry(rungs: list[_Rung]) -> list[str]:
     """Networks that took a small part of their recipe's steps."""
-    hurried = [rung for rung in rungs if (rung.row.steps or 0) < SHORT * (rung.row.full_steps or 0)]
+    hurried = [rung for rung in rungs if _is_hurried(rung)]
     if not hurried:
         return []
     shares = [100 * (rung.row.steps or 0) / (rung.row.full_steps or 1) for rung in hurried]
-    return [
-        f"{_names(hurried)} took {_range(shares, '.0f')} % of their recipes' steps in this time: "
-        f"with a longer --time they may come out ahead."
-    ]
+    took = f"{_names(hurried)} took {_range(shares, '.0f')} %"
+    if len(hurried) == 1:
+        return [f"{took} of its recipe's steps in this time: with a longer --time it may come out ahead."]
+    return [f"{took} of their recipes' steps in this time: with a longer --time they may come out ahead."]
 
 
 def _best_counted(rungs: list[_Rung]) -> _Rung | None:
     return min((rung for rung in rungs if rung.row.counted), key=lambda rung: rung.loss.value, default=None)
 
 
+def _is_hurried(rung: _Rung) -> bool:
+    return (rung.row.steps or 0) < SHORT * (rung.row.full_steps or 0)
+
+
 def _is_noise(apart: Interval) -> bool:
     return not apart.above and not apart.below
 
 
-def _size(rung: _Rung) -> int:
-    return rung.row.parameters or 0
+def _size(rung: _Rung) -> tuple[bool, int]:
+    """Counting is the smaller, whatever it counts: it is learnt at once."""
+    return not rung.row.counted, rung.row.parameters or 0
 
 
 def _names(rungs: list[_Rung]) -> str:

@@ -16,7 +16,6 @@ from moreish.learning.steps import fit_lines
 from moreish.runs.advice import advise
 from moreish.runs.directory import count_looks, load, record_look
 from moreish.runs.standing import (
-    FOLDS,
     Comparison,
     HeldOut,
     Standing,
@@ -25,6 +24,7 @@ from moreish.runs.standing import (
     held_out,
     held_out_in_turn,
     note_on,
+    turns,
 )
 from moreish.text.alphabet import printable
 from moreish.text.corpus import Corpus
@@ -36,7 +36,7 @@ def compare(runs: Sequence[str | Path], part: str = "dev", *, device: str = "cpu
     """Compare runs of the same list and split on a part of it; differences are from the first run.
 
     A look at the test part is written down in every run. Of a list too short to hold lines out, the runs' recipes learn
-    folds in turn, as when it is evaluated.
+    from folds in turn.
 
     Args:
         part: `dev` or `test`.
@@ -58,12 +58,13 @@ def compare(runs: Sequence[str | Path], part: str = "dev", *, device: str = "cpu
     loaded = [load(run, device) for run in runs]
     for trained in loaded:
         check_alike(loaded[0], trained)
-    standings = Standings(loaded[0].corpus, part, seed)
+    of = next((trained.corpus for trained in loaded if trained.corpus.elsewhere), loaded[0].corpus)  # its note is said
+    standings = Standings(of, part, seed)
     for trained in loaded:
         row = Standing(
             model=trained.recipe.model, run=printable(trained.run), settings=trained.recipe.settings,
             parameters=trained.parameters, steps=trained.recipe.steps, counted=trained.model.fitted_by_counting,
-            samples=few_samples(trained, seed), note=note_on(trained.model),
+            samples=few_samples(trained, seed), note=note_on(trained.recipe.model),
         )  # fmt: skip
         standings.add(row, _measured(trained, part, device))
     looks = [record_look(run, part) if part == "test" else count_looks(run) for run in runs]
@@ -150,6 +151,8 @@ def _measured(trained: Trained, part: str, device: str) -> HeldOut:
         return held_out(trained, part)
     if part != "dev":
         trained.corpus.part(part)  # says that there is none
-    folds = trained.corpus.folds()[:FOLDS]
-    models = ((fit_lines(trained.recipe, learnt, trained.alphabet, device), learnt, out) for learnt, out in folds)
+    models = (
+        (fit_lines(trained.recipe, learnt, trained.alphabet, device), learnt, out)
+        for learnt, out in turns(trained.corpus)
+    )
     return held_out_in_turn(models, trained.alphabet)

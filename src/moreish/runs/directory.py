@@ -80,6 +80,7 @@ def corpus_of(where: Path, run: RunRecord, alphabet: Alphabet | None = None) -> 
     corpus = Corpus(
         name=run.list.name, train=train, dev=dev, test=test, alphabet=alphabet, fingerprint=run.list.fingerprint,
         split=run.recipe.split, split_seed=run.recipe.split_seed, kfold=run.list.kfold,
+        elsewhere=run.recipe.method == "imported",
     )  # fmt: skip
     return corpus, hashes
 

@@ -2,7 +2,8 @@
 
 `climb` tells what happens as a stream of events; `ladder` runs it to the end. Cheap rungs take what they take. What is
 left of the time is shared among the networks that are still to come, so that a rung that ends early leaves more to the
-others, and one that fails harms none. A network takes at most the steps of its recipe: more would only wear it out.
+others, and one that fails harms none. A network takes at most the steps of its recipe, whatever the time: more of them
+would only teach it the lines by heart.
 """
 
 from __future__ import annotations
@@ -12,18 +13,19 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
+
 from moreish.errors import ConfigError, MoreishError, UsageError
 from moreish.learning.choose import choose
 from moreish.learning.evaluate import Evaluation, evaluate
 from moreish.learning.fit import Evaluated, Finished, Step, events, make_recipe
-from moreish.learning.recipe import Recipe, Trained
+from moreish.learning.recipe import MOST_STEPS, Recipe, Trained
 from moreish.learning.steps import begin, fit_lines
 from moreish.models.catalog import MODELS, find_model
 from moreish.models.model import LanguageModel
 from moreish.randomness import stream_seed
 from moreish.runs.compare import Standings
 from moreish.runs.standing import (
-    FOLDS,
     Comparison,
     HeldOut,
     Standing,
@@ -32,6 +34,7 @@ from moreish.runs.standing import (
     held_out,
     held_out_in_turn,
     note_on,
+    turns,
 )
 from moreish.text.corpus import Corpus
 from moreish.text.lines import Lines
@@ -86,7 +89,8 @@ class Ladder(Comparison):
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         plain = super().to_dict()
-        return {**plain, "rungs": plain.pop("runs")}
+        rungs = plain.pop("runs")
+        return {**plain, "rungs": rungs}
 
 
 Event = Climbing | Step | Evaluated | Climbed | Ladder
@@ -125,6 +129,8 @@ def climb(
     names = check_request(time, models, seed)
     check_holds_out(corpus)
     standings = Standings(corpus, seed=seed)
+    if any(_is_timed(corpus, name) for name in names):
+        _load_optimizers()
     for number, name in enumerate(names, start=1):
         left = time - (clock.perf_counter() - began)
         share = share_of(corpus, names[number - 1 :], left)
@@ -176,6 +182,11 @@ def _is_timed(corpus: Corpus, name: str) -> bool:
     return find_model(name).learns_by_gradient
 
 
+def _load_optimizers() -> None:
+    """Let torch load what its first optimiser loads (its compiler too): seconds that are no network's own."""
+    torch.optim.AdamW([torch.zeros(1, requires_grad=True)])
+
+
 def _rung(
     corpus: Corpus, name: str, share: float | None, seed: int, device: str
 ) -> Generator[Step | Evaluated, None, tuple[Standing, HeldOut]]:
@@ -184,10 +195,10 @@ def _rung(
     recipe, full_steps = _recipe(corpus, name, share, seed, device)
     planned = clock.perf_counter() - at
     if corpus.kfold:
-        turns = []
-        for learnt, out in corpus.folds()[:FOLDS]:
-            turns.append(((yield from _learn(recipe, learnt, corpus, device)), learnt, out))
-        held = held_out_in_turn(turns, corpus.alphabet)
+        found = []
+        for learnt, out in turns(corpus):
+            found.append(((yield from _learn(recipe, learnt, corpus, device)), learnt, out))
+        held = held_out_in_turn(found, corpus.alphabet)
         at = clock.perf_counter()
         model = yield from _learn(recipe, corpus.train, corpus, device)  # for the samples
         learning, steps = clock.perf_counter() - at, recipe.steps
@@ -198,24 +209,30 @@ def _rung(
     row = Standing(
         name, settings=recipe.settings, parameters=trained.parameters, seconds=planned + learning, steps=steps,
         full_steps=full_steps, counted=trained.model.fitted_by_counting, samples=few_samples(trained, seed),
-        note=note_on(trained.model),
+        note=note_on(name),
     )  # fmt: skip
     return row, held
 
 
 def _recipe(corpus: Corpus, name: str, share: float | None, seed: int, device: str) -> tuple[Recipe, int]:
-    """A recipe that ends within its share, and how many steps it would take if it had the time."""
+    """A recipe that ends within its share, and how many steps it would take if it had the time.
+
+    Evaluations on the way are left out where nothing hangs on them: they would take a good part of a short time.
+    """
     if share is None:
         settings = choose(corpus)[1] if name == "ngram" else {}
         recipe = make_recipe(corpus, name, seed=seed, device=device, **settings)
         return recipe, recipe.steps
     if corpus.kfold:  # each fold learns, and then the list as a whole
-        share /= min(FOLDS, len(corpus.folds())) + 1
+        share /= len(turns(corpus)) + 1
     if share < LEAST_SHARE:
         raise ConfigError("there was no time left to learn it in. Give a longer --time.")
-    recipe = make_recipe(corpus, name, seed=seed, time=share, device=device)
-    full = make_recipe(corpus, name, seed=seed, device=device, batch=recipe.batch).steps
-    return replace(recipe, steps=min(recipe.steps, full)), full
+    full = make_recipe(corpus, name, seed=seed, device=device, evaluate_every=0)
+    needs_dev = full.patience or full.use == "best"
+    recipe = make_recipe(
+        corpus, name, seed=seed, time=share, device=device, evaluate_every=0 if needs_dev else MOST_STEPS
+    )  # fmt: skip
+    return replace(recipe, steps=min(recipe.steps, full.steps)), full.steps
 
 
 def _learn_and_evaluate(

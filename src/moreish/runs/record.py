@@ -35,7 +35,7 @@ class RecipeSection(_Strict):
 
     model: str = Field(max_length=64)
     settings: dict[str, Setting]
-    method: Literal["counting", "gradient", "closed-form", "minibatches"]
+    method: Literal["counting", "gradient", "closed-form", "minibatches", "imported"]
     steps: int = Count
     lr: float = Field(ge=0)
     weight_decay: float = Field(ge=0)

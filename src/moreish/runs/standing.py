@@ -15,15 +15,16 @@ from moreish.learning.evaluate import Evaluation, as_new, copy_mass, evaluate, l
 from moreish.learning.intervals import Interval
 from moreish.learning.recipe import Trained
 from moreish.models.model import LanguageModel
-from moreish.text.alphabet import Alphabet
+from moreish.text.alphabet import Alphabet, printable
 from moreish.text.corpus import Corpus
 from moreish.text.lines import Lines
 
 SAMPLES = 5
-FOLDS = 3
-"""Folds that take turns for a short list: the same for every model, and as many as a network has time for."""
+FOLDS = 5
+"""Folds of a list too short to hold lines out for good: few enough for a network to learn from each."""
 
-STORES_LINES = "its table of whole prefixes holds the list as a trie, so it can withhold what it has learnt by heart"
+HOLD_THE_LIST = ("mixture",)
+HOLDS_THE_LIST = "its table of whole prefixes holds the list as a trie, so it knows which lines are no news"
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,7 @@ def held_out(trained: Trained, part: str = "dev", evaluation: Evaluation | None 
     """
     evaluation = evaluation or evaluate(trained, part)
     nats, sizes = line_nats(trained.model, trained.alphabet, trained.corpus.part(part))
+    _check_numbers(nats, trained.run or trained.recipe.model)
     return HeldOut(nats, sizes, evaluation.copy_mass, evaluation.nats_given_new)
 
 
@@ -141,9 +143,18 @@ def held_out_in_turn(found: Iterable[tuple[LanguageModel[Any], Lines, Lines]], a
         nats.append(fold_nats)
         sizes.append(fold_sizes)
         new.append(as_new(fold_nats, masses[-1]))
+        _check_numbers(fold_nats, str(model.__class__.__name__))
     symbols = np.concatenate(sizes)
     left = float(np.concatenate(new).sum() / symbols.sum())
     return HeldOut(np.concatenate(nats), symbols, float(np.mean(masses)), left, len(masses))
+
+
+def turns(corpus: Corpus) -> list[tuple[Lines, Lines]]:
+    """(learn from, hold out) of a short list's folds: every line is held out once, and by every model in the same."""
+    count = len(corpus.train)
+    fold = np.arange(count) % min(FOLDS, count)  # train is in shuffled order already
+    out = [fold == i for i in range(min(FOLDS, count))]
+    return [(corpus.train.take(np.flatnonzero(~held)), corpus.train.take(np.flatnonzero(held))) for held in out]
 
 
 def check_holds_out(corpus: Corpus) -> None:
@@ -163,9 +174,14 @@ def check_holds_out(corpus: Corpus) -> None:
         )
 
 
-def note_on(model: LanguageModel[Any]) -> str:
+def _check_numbers(nats: np.ndarray, what: str) -> None:
+    if np.isnan(nats).any():
+        raise MoreishError(f"{printable(what)} gives {int(np.isnan(nats).sum()):,} lines a loss that is no number.")
+
+
+def note_on(model: str) -> str:
     """What must be said beside a model's figures; empty where there is nothing to say."""
-    return STORES_LINES if getattr(model, "stores_lines", False) else ""
+    return HOLDS_THE_LIST if model in HOLD_THE_LIST else ""
 
 
 def few_samples(trained: Trained, seed: int = 0) -> list[str]:

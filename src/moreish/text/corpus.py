@@ -36,6 +36,7 @@ LEAK_NOTES = {
     "lecture": "this split leaks: lines that stand twice in the list can be in train and in dev or test",
     "none": "nothing is held out: the figures are on the training lines themselves",
 }
+ELSEWHERE_NOTE = "these weights were learnt elsewhere, by another split: lines held out here can be among those learnt"
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ class Corpus:
 
     `train`, `dev`, `test` are empty where the split has no such part. Where `kfold` is true the list is too short to
     hold any of it out: `train` is every unique line, and `folds()` gives the parts that take turns.
-    `fingerprint` is the sha256 of the clean text, so that the same list is known again.
+    `fingerprint` is the sha256 of the clean text, so that the same list is known again. `elsewhere`: the weights in use
+    were learnt from this list by another program, whose split is not ours.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Corpus:
     split_seed: int = SPLIT_SEED
     kfold: bool = False
     report: ReadReport | None = None
+    elsewhere: bool = False
 
     @classmethod
     def read(
@@ -125,12 +128,12 @@ class Corpus:
     @property
     def leaks(self) -> bool:
         """Whether a figure on dev or test may rest on lines that were learnt."""
-        return self.split != "unique"
+        return self.elsewhere or self.split != "unique"
 
     @property
     def note(self) -> str:
         """What must be said beside every figure from this split; empty where there is nothing to say."""
-        return LEAK_NOTES[self.split]
+        return ELSEWHERE_NOTE if self.elsewhere and self.split != "none" else LEAK_NOTES[self.split]
 
     def part(self, name: str) -> Lines:
         """The lines of `train`, `dev` or `test`.

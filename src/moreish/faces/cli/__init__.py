@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from moreish.errors import CheckpointWarning, MoreishError, ResumeWarning
-from moreish.faces.cli import examine, generate, ladder, learn
+from moreish.faces.cli import examine, exchange, find, generate, ladder, learn
 from moreish.faces.cli.command import Command, LearningCommand, abandon_output
 from moreish.faces.cli.console import make_output_safe, note
 from moreish.faces.cli.layout import Group
@@ -58,10 +58,12 @@ app.command("sample", cls=Command, rich_help_panel=MAKE)(generate.sample)
 app.command("demo", cls=Command, rich_help_panel=MAKE)(generate.demo)
 app.command("train", cls=LearningCommand, rich_help_panel=LEARN)(learn.train)
 app.command("resume", cls=Command, rich_help_panel=LEARN)(learn.resume)
+app.command("find-lr", cls=LearningCommand, rich_help_panel=LEARN)(find.find_lr)
 app.command("evaluate", cls=Command, rich_help_panel=LEARN)(learn.evaluate)
 app.command("compare", cls=Command, rich_help_panel=LEARN)(ladder.compare)
 app.command("ladder", cls=Command, rich_help_panel=LEARN)(ladder.ladder)
 app.command("score", cls=Command, rich_help_panel=LEARN)(learn.score)
+app.command("import", cls=Command, rich_help_panel=LEARN)(exchange.import_)
 app.command("export", cls=Command, rich_help_panel=LEARN)(learn.export)
 app.command("inspect", cls=Command, rich_help_panel=LOOK)(examine.inspect)
 app.command("show", cls=Command, rich_help_panel=LOOK)(examine.show)

@@ -62,7 +62,7 @@ def print_lines(texts: list[str]) -> None:
     sys.stdout.write("".join(f"{text}\n" for text in texts))
 
 
-def check_out(path: str, source: str) -> None:
+def check_out(path: str, source: str, flag: str = "-o") -> None:
     """Refuse to write a result over the list that it is made from, or into a run directory.
 
     Raises:
@@ -73,13 +73,15 @@ def check_out(path: str, source: str) -> None:
 
     with suppress(OSError, ValueError):
         if (Path(path).parent / "run.toml").exists():
-            raise UsageError(f"{path} is inside a run directory, whose files are its own. Give another file to -o.")
+            raise UsageError(f"{path} is inside a run directory, whose files are its own. Give another file to {flag}.")
         if not Path(path).parent.is_dir():
-            raise StorageError(f"{Path(path).parent} is not a directory. Make it first, or give another file to -o.")
+            raise StorageError(
+                f"{Path(path).parent} is not a directory. Make it first, or give another file to {flag}."
+            )
     with suppress(OSError, ValueError):  # no such file, or standard input is none
         listed = os.fstat(sys.stdin.fileno()) if source == "-" else Path(source or "").stat()
         if os.path.samestat(listed, Path(path).stat()):
-            raise UsageError(f"{path} is the list itself, and would be lost. Give another file to -o.")
+            raise UsageError(f"{path} is the list itself, and would be lost. Give another file to {flag}.")
 
 
 def write_out(path: str, text: str) -> None:
