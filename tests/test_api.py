@@ -122,4 +122,4 @@ def test_errors_are_a_tree_and_say_what_to_do():
     ):
         with pytest.raises(kind) as caught:
             use()
-        assert "\n" not in str(caught.value) and str(caught.value).endswith(".")
+        assert "\n" not in str(caught.value) and str(caught.value).endswith((".", "?"))

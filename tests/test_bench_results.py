@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -68,15 +69,15 @@ def test_why_a_model_was_chosen_changes_nothing(corpus):
 
 
 def test_a_setting_that_is_new_must_be_at_its_default(corpus):
-    recipe = make_recipe(corpus, "mlp", steps=3, label_smoothing=0.0, dropout=0.0)
+    recipe = make_recipe(corpus, "mlp", steps=3, label_smoothing=0.0, blank=False)
     asked = results.describe(recipe, corpus)
     older = {key: value for key, value in asked.items() if key != "label_smoothing"}
-    older["settings"] = {key: value for key, value in asked["settings"].items() if key != "dropout"}
+    older["settings"] = {key: value for key, value in asked["settings"].items() if key != "blank"}
     assert results.same(older, asked)
     mixed = {"mix": "so", "members": {"mlp": older}}
     assert results.same(mixed, {"mix": "so", "members": {"mlp": asked}})
     assert not results.same(mixed, {"mix": "so", "members": {"mlp": {**asked, "lr": 9.0}}})
-    for changed in ({"label_smoothing": 0.1}, {"settings": {**asked["settings"], "dropout": 0.1}}):
+    for changed in ({"label_smoothing": 0.1}, {"settings": {**asked["settings"], "blank": True}}):
         assert not results.same(older, {**asked, **changed})
     assert not results.same({**asked, "what is gone": 1}, asked)
     assert not results.same(older, {key: value for key, value in asked.items() if key != "lr"})
@@ -100,7 +101,7 @@ def test_a_job_is_learnt_once_and_kept(corpus, tmp_path, monkeypatch):
     monkeypatch.setattr(campaign, "corpus_of", lambda split: corpus)
     learnt, learn = [], campaign.learn
     monkeypatch.setattr(campaign, "learn", lambda job, say: learnt.append(job.row) or learn(job, say))
-    settings = {"steps": 4, "context": 2, "hidden": 8, "layers": 1}
+    settings: dict[str, Any] = {"steps": 4, "context": 2, "hidden": 8, "layers": 1}
     jobs = [campaign.Job(name, make_recipe(corpus, name, **settings)) for name in ("mlp", "mlp-bn")]
     said: list[str] = []
     first = [campaign.run(job, said.append) for job in jobs]
@@ -169,7 +170,7 @@ def test_given_lines_are_the_lines_that_are_learnt(corpus):
 
 @pytest.mark.parametrize("model", ["mlp", "mlp-bn", "tree"])
 def test_weights_begin_as_in_a_lecture(model):
-    network = MODELS[model](symbols=27, context=8, embedding=24, hidden=300)
+    network: Any = MODELS[model](symbols=27, context=8, embedding=24, hidden=300)
     campaign.begin_as(network, {"hidden": 5 / 3, "hidden_bias": 0.01, "output": 0.1, "output_bias": 0.0}, seed=3)
     hidden = [network.get_parameter(name) for name in hidden_matrices(network)]
     assert len(hidden) == {"mlp": 2, "mlp-bn": 1, "tree": 3}[model]

@@ -12,7 +12,8 @@ from moreish.exchange.arpa import to_arpa, token
 from moreish.learning.fit import fit
 from moreish.learning.recipe import Trained
 from moreish.learning.score import score
-from moreish.runs.directory import load, save
+from moreish.runs.directory import load
+from moreish.runs.recording import save
 from moreish.text.alphabet import split_symbols
 from moreish.text.corpus import Corpus
 

@@ -98,10 +98,10 @@ def test_a_transformer_has_the_heads_that_are_named(heads):
 @pytest.mark.parametrize("context", [1, 2, 5])
 def test_a_blank_before_the_line_keeps_every_law(context):
     def plain(symbols: int, seed: int) -> MLP:
-        return MLP(MLPConfig(symbols, context=context, embedding=8, hidden=32, layers=1, blank=True), seed)
+        return MLP(MLPConfig(symbols, context=context, embedding=8, hidden=32, layers=1, dropout=0.0, blank=True), seed)
 
     def normalized(symbols: int, seed: int) -> MLPBatchNorm:
-        config = MLPBatchNormConfig(symbols, context=context, embedding=8, hidden=32, blank=True)
+        config = MLPBatchNormConfig(symbols, context=context, embedding=8, hidden=32, dropout=0.0, blank=True)
         return MLPBatchNorm(config, seed)
 
     assert check_model(plain) and check_model(normalized)
@@ -114,7 +114,7 @@ def test_a_blank_before_the_line_keeps_every_law(context):
 
 def test_a_blank_is_no_boundary():
     """At a line's first symbol all else is blank; changing the boundary's own embedding moves what reads it once."""
-    model = MLP(MLPConfig(SYMBOLS, context=3, embedding=4, hidden=8, blank=True))
+    model = MLP(MLPConfig(SYMBOLS, context=3, embedding=4, hidden=8, dropout=0.0, blank=True))
     first, later = torch.tensor([[0, 0, 0]]), torch.tensor([[2, 1, 3]])
     before = model.score(first), model.score(later)
     with torch.no_grad():

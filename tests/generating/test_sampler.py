@@ -1,5 +1,6 @@
 """Whole lines: their scores, where they are cut, what a seed and a prefix decide."""
 
+import functools
 import itertools
 import math
 
@@ -22,9 +23,15 @@ from moreish.text.corpus import Corpus
 TEXTS = ["emma", "olivia", "ava", "mia", "amelia", "ella", "mila", "éva", "new york", "york", "ana", "ada"]
 
 
+@functools.cache
+def network_on(name: str, symbols: str):
+    return fit(Corpus.of(TEXTS, symbols=symbols), name, steps=30)
+
+
 def trained_on(name: str, symbols: str = "characters", **asked):
-    corpus = Corpus.of(TEXTS, symbols=symbols)
-    return fit(corpus, name, **({"steps": 30} if MODELS[name].learns_by_gradient else {}), **asked)
+    if MODELS[name].learns_by_gradient:  # once each; counting is done anew, for its tables are of the test's kind
+        return network_on(name, symbols)
+    return fit(Corpus.of(TEXTS, symbols=symbols), name, **asked)
 
 
 def first(trained, count: int = 200, settings=(), **how) -> Drawn:

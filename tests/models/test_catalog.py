@@ -83,7 +83,14 @@ def test_alphabets_that_cannot_be_are_refused(name, symbols, types_unchecked):
 
 @pytest.mark.parametrize(
     "name, hint",
-    [("lsmt", "'lstm'"), ("zzzz", "There are"), ("n-gram", "'ngram'"), ("onelayer", "'one-layer'"), ("", "There are"), (None, "are")],
+    [
+        ("lsmt", "'lstm'"),
+        ("zzzz", "There are"),
+        ("n-gram", "'ngram'"),
+        ("onelayer", "'one-layer'"),
+        ("", "There are"),
+        (None, "are"),
+    ],
 )
 def test_an_unknown_model_is_refused_with_a_hint(name, hint, types_unchecked):
     with pytest.raises(ConfigError, match=hint):

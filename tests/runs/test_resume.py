@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 import torch
-
 from failing_disk import Failing
+
 from moreish import storage
 from moreish.errors import MoreishError, ResumeWarning, RunError, RunLocked
 from moreish.learning.fit import Checkpointed, Evaluated, Finished, events, make_recipe

@@ -24,7 +24,7 @@ PAPER, INK, FAINT = "#ffffff", "#24292f", "#8c959f"
 BLUE, GREEN, RED = "#0969da", "#1a7f37", "#cf222e"
 """Told apart without colour too: a curve, a solid line and a dashed one."""
 DOTS_AN_INCH = 160
-CHARACTERS_AN_INCH = 13.5
+CHARACTERS_AN_INCH = 12.5
 HEADROOM = 0.35
 """How much of the height between minimum and beginning is shown above the beginning."""
 
@@ -104,8 +104,8 @@ def _dress(axes: Any, found: FoundRate, width: float) -> None:
     room = max(24, round(width * CHARACTERS_AN_INCH))
     said = fill(found.reason[0].upper() + found.reason[1:] + ".", room)
     heading = f"{found.model} by {found.optimizer}: what each learning rate does to the loss"
-    axes.set_title(f"{fill(heading, round(room * 0.8))}", loc="left", color=INK, fontsize=12, weight="bold", pad=8)
-    axes.set_xlabel(f"learning rate, on a scale of powers of ten\n\n{said}", color=INK, fontsize=9, loc="left")
+    axes.set_title(f"{fill(heading, round(room * 0.65))}", loc="left", color=INK, fontsize=12, weight="bold", pad=8)
+    axes.set_xlabel(f"learning rate, by powers of ten\n\n{said}", color=INK, fontsize=9, loc="left")
     axes.set_ylabel("nats per symbol", color=INK, fontsize=9)
     axes.tick_params(colors=INK, labelsize=9)
     axes.grid(True, which="major", color=FAINT, alpha=0.25, lw=0.7)

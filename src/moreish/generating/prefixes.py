@@ -1,11 +1,7 @@
 """What a model says after each prefix, read once for all lines that begin with it.
 
 Lines drawn side by side begin alike: of 1,000 names the first symbol is drawn from one distribution, the second from
-at most 26. `Prefixes` reads each distinct prefix once and keeps the likely ones, with their states, for the batches to
-come. `Windows` is for a model whose windows are few: it keeps every window's distribution, and soon reads no more.
-
-Both answer `read(place)` with the rows of `rows` from which each line draws its next symbol. A place is a value; what
-was kept only grows, so that lines stand at a place as long as they like.
+at most 26. Each distinct prefix is read once, and the likely ones are kept, with their states, for the batches to come.
 """
 
 from __future__ import annotations
@@ -19,47 +15,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from moreish.models.model import LanguageModel, WindowModel, select
+from moreish.generating.rows import LayOut, Rows, longer, reading
+from moreish.models.model import LanguageModel, select
 
 KEPT_BYTES = 64 << 20
 """Memory for the prefixes that are kept, until the lines that begin with them have all been drawn."""
 SHARING = 0.9
 """Distinct prefixes for each line above which sharing no longer pays: each line is then read by itself."""
-WINDOW_CELLS = 1 << 20
-"""Windows x symbols up to which all windows are kept: three of 27 symbols."""
-
-LayOut = Callable[[Tensor, Tensor, Tensor], None]
-"""Called with logits [D V], writes what is drawn from them: cumulative probabilities [D V], float64, each row's last 1,
-and nats [D V]."""
-
-
-class Rows:
-    """Distributions, numbered: cumulative probabilities to draw from, and the nats of what was drawn."""
-
-    def __init__(self, count: int, symbols: int, device: torch.device):
-        self.symbols = symbols
-        self.bounds = torch.empty(count, symbols, dtype=torch.float64, device=device)
-        self.nats = torch.empty(count, symbols, device=device)
-
-    def make_room(self, count: int, like: Tensor) -> None:
-        """Hold `count` rows at least, nats in the precision of a model's logits, or float32 where they have less."""
-        if count > self.bounds.shape[0]:
-            count = max(count, 2 * self.bounds.shape[0])
-            self.bounds, self.nats = _longer(self.bounds, count), _longer(self.nats, count)
-        precision = torch.promote_types(like.dtype, torch.float32)
-        if self.nats.dtype != precision:
-            self.nats = self.nats.to(precision)
-
-    def pick(self, rows: Int[Tensor, " B"], numbers: Float[Tensor, " B"]) -> tuple[Tensor, Tensor, Tensor]:
-        """In each row the symbol at which its cumulative probability passes a number in [0, 1).
-
-        Returns: the symbols, their nats, and their cells, row * symbols + symbol.
-        """
-        # A search in each of B short rows takes a fifth of B searches in all rows end to end, which miss the
-        # processor's cache at every step.
-        symbols = torch.searchsorted(self.bounds.index_select(0, rows), numbers[:, None], right=True)[:, 0]
-        cells = rows * self.symbols + symbols
-        return symbols, self.nats.view(-1).index_select(0, cells), cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +54,7 @@ class Prefixes:
     """
 
     def __init__(self, model: LanguageModel[Any], lay_out: LayOut, most: int, device: torch.device):
-        self.model, self.lay_out, self.most = model, lay_out, most
+        self.reader, self.lay_out, self.most = reading(model), lay_out, most
         self.symbols = int(model.config.symbols)
         self.rows = Rows(most, self.symbols, device)
         self.used = most
@@ -118,7 +80,7 @@ class Prefixes:
             return rows, Place(place.depth + 1, rows, place.rarity)
         fresh, which, missing, apart = self._distinct(place, missing)
         parents = torch.div(fresh, self.symbols, rounding_mode="floor")
-        logits, state = _spoken(self.model, fresh - parents * self.symbols, self._states(place, parents))
+        logits, state = self.reader((fresh - parents * self.symbols)[:, None], self._states(place, parents))
         count = fresh.shape[0]
         assert count <= self.most, "more lines at once than was said"
         self.rows.make_room(self.used, logits)
@@ -186,7 +148,7 @@ class Prefixes:
         first, self.used = self.used, self.used + more
         if self.used > self.after.shape[0]:
             size = max(self.used, 2 * first)
-            self.after, self.slots = _longer(self.after, size), _longer(self.slots, size)
+            self.after, self.slots = longer(self.after, size), longer(self.slots, size)
         self.after[first : self.used] = -1
         slot = self.levels[depth].add(state, more)
         self.slots[first : self.used] = torch.arange(slot, slot + more, device=self.slots.device)
@@ -208,66 +170,9 @@ class _Level:
             return first
         if self.count > self.most:
             self.most = max(self.count, 2 * self.most)
-            self.states = _map(lambda kept: _longer(kept, self.most), self.states)
+            self.states = _map(lambda kept: longer(kept, self.most), self.states)
         _map(lambda kept, new: kept[first : self.count].copy_(new), self.states, state)
         return first
-
-
-@dataclass(frozen=True, slots=True)
-class WindowPlace:
-    """Where lines stand: `cell` is the number of the last C symbols * symbols + the symbol drawn after them."""
-
-    cell: Int[Tensor, " B"]
-
-    def keep(self, rows: Int[Tensor, " K"]) -> WindowPlace:
-        return WindowPlace(self.cell.index_select(0, rows))
-
-    def drawn(self, cells: Int[Tensor, " B"], nats: Float[Tensor, " B"]) -> WindowPlace:
-        return WindowPlace(cells)
-
-
-class Windows:
-    """A model of few windows, each read once: a window's number has its symbols as digits, to the base V."""
-
-    def __init__(self, model: WindowModel, lay_out: LayOut, device: torch.device):
-        self.model, self.lay_out = model, lay_out
-        self.symbols = int(model.config.symbols)
-        self.count = self.symbols**model.context
-        self.rows = Rows(self.count, self.symbols, device)
-        self.known = torch.zeros(self.count, dtype=torch.bool, device=device)
-        self.values = self.symbols ** torch.arange(model.context - 1, -1, -1, device=device)
-
-    @staticmethod
-    def suit(model: WindowModel) -> bool:
-        """Whether a model's windows are few enough for all of them to be kept."""
-        return int(model.config.symbols) ** (model.context + 1) <= WINDOW_CELLS
-
-    def stand(self, state: Int[Tensor, "B K"], last: Int[Tensor, " B"]) -> WindowPlace:
-        """The place of lines that have read `state`, and then `last`."""
-        return WindowPlace((state * self.values[:-1]).sum(1) + last)
-
-    def read(self, place: WindowPlace) -> tuple[Int[Tensor, " B"], WindowPlace]:
-        """The row that each line draws from, and the place of lines about to draw."""
-        windows = place.cell.remainder(self.count)
-        known = self.known.index_select(0, windows)
-        if not bool(known.all()):
-            fresh = windows[~known].unique()
-            digits = torch.div(fresh[:, None], self.values, rounding_mode="floor").remainder_(self.symbols)
-            logits, _ = _spoken(self.model, digits[:, -1], digits[:, :-1])
-            self.rows.make_room(self.count, logits)
-            bounds, nats = (torch.empty_like(logits[:, 0], dtype=x.dtype) for x in (self.rows.bounds, self.rows.nats))
-            self.lay_out(logits[:, 0], bounds, nats)
-            self.rows.bounds.index_copy_(0, fresh, bounds)
-            self.rows.nats.index_copy_(0, fresh, nats)
-            self.known[fresh] = True
-        return windows, place
-
-
-def _spoken(model: LanguageModel[Any], last: Int[Tensor, " D"], state: Any) -> tuple[Float[Tensor, "D 1 V"], Any]:
-    """What a model says after one more symbol each."""
-    # Tensors made in inference mode can never be learnt from, and a model may keep some of those it makes.
-    with torch.inference_mode(False), torch.no_grad():
-        return model(last[:, None], state)
 
 
 def _map(of: Callable[..., Tensor], state: Any, *others: Any) -> Any:
@@ -292,13 +197,6 @@ def _joined(one: Any, rows: Int[Tensor, " K"], other: Any, other_rows: Int[Tenso
         return out
 
     return _map(of, one, other)
-
-
-def _longer(tensor: Tensor, size: int) -> Tensor:
-    """The same rows, with room for `size`."""
-    out = tensor.new_empty(size, *tensor.shape[1:])
-    out[: len(tensor)] = tensor
-    return out
 
 
 def _row_bytes(state: Any) -> int:

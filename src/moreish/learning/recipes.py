@@ -18,9 +18,18 @@ NETWORK: Tuned = {"optimizer": "adamw", "lr": 3e-3, "schedule": "cosine", "warmu
                   "weight_decay": 0.1, "average": 0.998, "use": "average", "clip": 1.0}  # fmt: skip
 """What suits a network about which nothing more is known."""
 
-TUNED: dict[str, Tuned] = {}
-PASSES: dict[str, float] = {}
-DEFAULT_PASSES = 20.0
+TUNED: dict[str, Tuned] = {
+    "one-layer": {"lr": 0.1, "weight_decay": 0.0},
+    "mlp": {"lr": 5e-3},
+    "mlp-bn": {"lr": 5e-3},
+    "bow": {"lr": 5e-3},
+    "gru": {"lr": 4e-3},
+    "lstm": {"lr": 4e-3},
+    "wavenet": {"lr": 4e-3},
+    "transformer": {"lr": 4e-3},
+}
+PASSES: dict[str, float] = {"mlp": 14.0, "wavenet": 12.0, "gru": 13.0, "lstm": 13.0, "transformer": 13.0, "rnn": 13.0}
+DEFAULT_PASSES = 14.0
 LEAST_STEPS = 300
 MOST_STEPS = 60_000
 

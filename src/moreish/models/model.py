@@ -7,6 +7,7 @@ the model, and sampling is not in the model.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import asdict, field, fields, is_dataclass, replace
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -43,6 +44,13 @@ class LanguageModel(nn.Module, Generic[State], ABC):
     @abstractmethod
     def forward(self, tokens: Int[Tensor, "B T"], state: State) -> tuple[Float[Tensor, "B T V"], State]:
         """Logits of what follows each token, and the state after the last. Changes neither argument."""
+
+    def reader(self) -> Callable[[Tensor, State], tuple[Tensor, State]]:
+        """What reads as `forward` does, often, while no weight changes: a model may work things out for it once.
+
+        A reader of a model's own is called in inference mode, so it keeps nothing of what it reads.
+        """
+        return self
 
     def target_nats(
         self, tokens: Int[Tensor, "B T"], targets: Int[Tensor, "B T"], state: State
