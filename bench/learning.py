@@ -27,10 +27,11 @@ MATRIX = 1024
 """Rows and columns of the matrices whose product gives the core's peak, in float32."""
 
 SETTINGS: dict[str, dict[str, Any]] = {
-    "transformer": {"context": 16, "width": 64, "heads": 4, "layers": 4, "dropout": 0.0},
+    "transformer": {"context": 16, "width": 64, "heads": 4, "layers": 4, "dropout": 0.0, "norm": "layer",
+                    "positions": "learnt", "feedforward": "gelu"},
     "gru": {"embedding": 64, "hidden": 64, "layers": 1, "dropout": 0.0, "learnt_start": True, "reset": "after"},
     "mlp": {"context": 16, "embedding": 64, "hidden": 64, "layers": 1, "dropout": 0.0},
-}
+}  # fmt: skip
 """makemore.py's sizes."""
 IN_THE_WAY = {
     "transformer": "products, with operands of 64 columns, take a third of a step; softmax, GELU, normalisation, "

@@ -473,7 +473,8 @@ def test_models_tells_every_setting_with_its_meaning(moreish):
         text = " ".join(moreish("models", entry["model"]).out.split())
         assert entry["title"] in text and "symbols" in {key["key"] for key in keys}
         for key in keys:
-            assert key["meaning"] in text and (f"--{key['key']}" in text) == key["settable"]
+            name = key["key"].replace("_", "-")
+            assert key["meaning"] in text and (f"--{name}" in text) == key["settable"]
 
 
 def test_the_bigrams_table_is_drawn(moreish, runs):

@@ -20,24 +20,21 @@ from moreish.models.catalog import MODELS
 from moreish.text.corpus import Corpus
 from moreish.text.hashing import line_hashes
 from moreish.text.lines import Lines
+from quick import quick
 
 TEXTS = [f"{a}{b}{c}" for a in ("ma", "el", "jo", "ka") for b in ("ri", "la", "na", "te") for c in ("", "n", "a", "s")]
 FEW = ["emma", "ava", "mia", "ella", "éva", "ada"]
 LONG = [f"{a}{b}{c}{d}" for a in "bcdfg" for b in "aeiou" for c in "lmnr" for d in ("", "a", "o")]
 
 
-def quick(corpus: Corpus, name: str = "ngram", **asked):
-    return fit(corpus, name, **({"steps": 30} if name == "one-layer" else {}), **asked)
-
-
 @pytest.fixture(scope="module")
 def few():
-    return quick(Corpus.of(FEW), order=3)
+    return quick(Corpus.of(FEW), "ngram", order=3)
 
 
 @pytest.fixture(scope="module")
 def many():
-    return quick(Corpus.of(LONG), order=3)
+    return quick(Corpus.of(LONG), "ngram", order=3)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -56,7 +53,7 @@ def test_as_many_lines_as_asked_each_with_its_score_and_origin(name, count):
 
 
 def test_new_means_in_no_part_of_the_list():
-    trained = quick(Corpus.of(LONG), order=6)
+    trained = quick(Corpus.of(LONG), "ngram", order=6)
     corpus = trained.corpus
     assert len(corpus.dev) and len(corpus.test)
     drawn = sample(trained, 5000)
@@ -166,7 +163,7 @@ def test_a_run_that_kept_only_hashes_knows_copies_and_nothing_near(few):
 
 def test_without_held_out_lines_there_is_no_rate_of_theirs(few):
     assert sample(few, 10).novelty.held_out_near_rate is None
-    assert sample(quick(Corpus.of(LONG, split="none")), 10).novelty.held_out_near_rate is None
+    assert sample(quick(Corpus.of(LONG, split="none"), "ngram"), 10).novelty.held_out_near_rate is None
 
 
 def test_what_json_lacks_is_null():
@@ -205,7 +202,7 @@ def test_symbols_outside_the_alphabet_cannot_begin_a_line(few):
 
 @pytest.mark.parametrize("lines", [["a"], ["a"] * 5, ["a", "b"], ["名前"], [" "], ["a" * 2000]])
 def test_any_list_however_small_gives_lines(lines):
-    made = sample(quick(Corpus.of(lines)), 20)
+    made = sample(quick(Corpus.of(lines), "ngram"), 20)
     assert made.found == 20 and 0 <= made.novelty.rate <= 1
     assert json.dumps(made.to_dict(), allow_nan=False)
 

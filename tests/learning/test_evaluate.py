@@ -19,15 +19,12 @@ from moreish.text.alphabet import Alphabet
 from moreish.text.corpus import Corpus
 from moreish.text.hashing import line_hashes
 from moreish.text.lines import Lines
+from quick import quick
 from slow_ngram import SlowNGram
 
 chooser = random.Random(8)
 MANY = ["".join(chooser.choices("abcdé", [8, 5, 3, 2, 1], k=chooser.randint(1, 9))) for _ in range(400)]
 FEW = ["emma", "olivia", "ava", "mia", "amelia", "ella", "mila", "éa", "a", "aa", "ama", "ima"]
-
-
-def quick(corpus: Corpus, name: str, **asked):
-    return fit(corpus, name, **({"steps": 5} if name == "one-layer" else {}), **asked)
 
 
 def by_hand(trained, line: str) -> float:

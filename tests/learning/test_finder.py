@@ -22,9 +22,9 @@ from moreish.text.corpus import Corpus
 
 LECTURE = {
     "context": 3, "embedding": 10, "hidden": 200, "layers": 1, "batch": 32, "batch_of": "windows", "weight_decay": 0.0,
-    "clip": 0.0, "average": 0.0,
+    "clip": 0.0, "average": 0.0, "dropout": 0.0,
 }  # fmt: skip
-SMALL = {"context": 2, "embedding": 4, "hidden": 8, "layers": 1, "batch": 16}
+SMALL = {"context": 2, "embedding": 4, "hidden": 8, "layers": 1, "batch": 16, "dropout": 0.0}
 QUICK = {"points": LEAST_POINTS, "seeds": 1, "steps_per_point": 1}
 
 

@@ -12,7 +12,7 @@ from moreish.models.model import LanguageModel, config_from_dict, config_to_dict
 
 def test_the_catalog_holds_these_models_and_no_others():
     counted, networks = ["uniform", "unigram", "bigram", "ngram"], [
-        "one-layer", "mlp", "mlp-bn", "bow", "rnn", "gru", "lstm", "tree", "wavenet", "transformer",
+        "one-layer", "mlp", "mlp-bn", "bow", "rnn", "gru", "lstm", "tree", "wavenet", "transformer", "mixture",
     ]  # fmt: skip
     assert list(MODELS) == counted + networks
     assert [name for name, entry in MODELS.items() if entry.learns_by_gradient] == networks

@@ -20,7 +20,7 @@ from moreish import storage
 from moreish.errors import MoreishError, RunError, RunExists, RunLocked, StorageError
 from moreish.generating.sample import sample
 from moreish.learning.evaluate import evaluate
-from moreish.learning.fit import Evaluated, Finished, Step, events, fit, make_recipe
+from moreish.learning.fit import Evaluated, Finished, Step, events, make_recipe
 from moreish.learning.score import score
 from moreish.models.catalog import MODELS
 from moreish.runs import checkpoint
@@ -29,6 +29,7 @@ from moreish.runs.directory import count_looks, describe, load, read_events, rec
 from moreish.runs.place import READY, STAGE, check_free, free_directory
 from moreish.runs.recording import record, save
 from moreish.text.corpus import Corpus
+from quick import quick
 
 chooser = random.Random(3)
 MANY = ["".join(chooser.choices("abcdéñ", [8, 5, 3, 2, 1, 1], k=chooser.randint(1, 8))) for _ in range(400)]
@@ -38,10 +39,6 @@ LISTS = {
     "scripts": ["東京", "대구", "e\u0301lan", "👨‍👩‍👧 ok", "नमस्ते", "\u202eabc", "שלום", "\x1b[31m", "<s>", "日 本"],
 }
 KINDS = ("characters", "graphemes", "words", "bytes")
-
-
-def quick(corpus: Corpus, model: str = "bigram", **asked):
-    return fit(corpus, model, **({"steps": 3} if model == "one-layer" else {}), **asked)
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +105,7 @@ def test_every_split_and_smoothing_comes_back(split, smoothing, tmp_path):
 
 def test_a_list_that_is_read_again_at_each_use_is_kept_too(tmp_path):
     (tmp_path / "list.txt").write_text("".join(f"{line}\n" for line in MANY))
-    trained = quick(Corpus.read(tmp_path / "list.txt", split="none"))
+    trained = quick(Corpus.read(tmp_path / "list.txt", split="none"), "bigram")
     save(trained, tmp_path / "run")
     (tmp_path / "list.txt").unlink()
     assert load(tmp_path / "run").corpus.train.texts() == MANY
@@ -126,7 +123,7 @@ def test_a_run_describes_itself(run):
     assert sorted(lines) == sorted(unique)
     trained = load(run)
     assert lines == [*trained.corpus.train, *trained.corpus.dev, *trained.corpus.test]
-    evaluated, finished, saved = read_events(run)
+    evaluated, saved, finished = read_events(run)
     assert evaluated["nats_per_symbol"] == pytest.approx(evaluate(trained).nats_per_symbol)
     assert finished == {"event": "finished", "step": 1}
     assert saved == {
@@ -168,13 +165,13 @@ def test_a_training_is_written_down_as_it_goes(tmp_path):
 
 def test_without_the_list_copies_are_still_known_and_nothing_is_called_near(tmp_path):
     corpus = Corpus.of(MANY)
-    save(quick(corpus), tmp_path / "run", keep_list=False)
+    save(quick(corpus, "bigram"), tmp_path / "run", keep_list=False)
     assert not (tmp_path / "run/lines.gz").exists()
     held = gzip.decompress((tmp_path / "run/hashes.gz").read_bytes())
     assert len(held) == 8 * len(set(MANY)) and not any(line.encode() in held for line in MANY if len(line) > 4)
     again = load(tmp_path / "run")
     found = sample(again, 300, seed=1)
-    whole = sample(quick(corpus), 300, seed=1)
+    whole = sample(quick(corpus, "bigram"), 300, seed=1)
     assert [line.text for line in found.lines] == [line.text for line in whole.lines]
     assert [line.origin == "copy" for line in found.lines] == [line.text in MANY for line in found.lines]
     assert {line.origin for line in found.lines} == {"copy", "new"} and not any(line.near for line in found.lines)
@@ -296,7 +293,7 @@ def test_a_full_disk_is_said_and_leaves_no_run_that_looks_whole(tmp_path, monkey
         monkeypatch.setattr(storage, "disk", Full(room))
         where = tmp_path / f"run-{room}"
         with pytest.raises(StorageError, match="no space left"):
-            save(quick(Corpus.of(MANY)), where)
+            save(quick(Corpus.of(MANY), "bigram"), where)
         monkeypatch.setattr(storage, "disk", storage.Disk())
         with pytest.raises(MoreishError):
             load(where)
@@ -306,7 +303,7 @@ def test_a_full_disk_is_said_and_leaves_no_run_that_looks_whole(tmp_path, monkey
 def test_one_writer_at_a_time(run):
     with storage.lock(run):
         with pytest.raises(RunLocked, match=str(os.getpid())):
-            save(quick(Corpus.of(MANY)), run, overwrite=True)
+            save(quick(Corpus.of(MANY), "bigram"), run, overwrite=True)
         with pytest.raises(RunLocked):
             record_look(run, "test")
         with pytest.raises(RunLocked):
@@ -355,7 +352,7 @@ def test_what_is_no_place_for_a_run_is_refused_and_left_alone(place, overwrite, 
     where = make(tmp_path / "there")
     before = files(tmp_path)
     with pytest.raises(MoreishError, match=said):
-        save(quick(Corpus.of(MANY)), where, overwrite=overwrite)
+        save(quick(Corpus.of(MANY), "bigram"), where, overwrite=overwrite)
     with pytest.raises(MoreishError):
         load(where)
     assert files(tmp_path) == before
@@ -371,7 +368,7 @@ def open_path():
 
 def test_permissions_are_one_line(open_path, made):
     tmp_path = open_path
-    trained = quick(Corpus.of(MANY))
+    trained = quick(Corpus.of(MANY), "bigram")
     shutil.copytree(made, tmp_path / "run")
     (tmp_path / "closed").mkdir()
     shutil.copytree(made, tmp_path / "closed/run")
@@ -457,6 +454,6 @@ def test_removing_a_run_leaves_what_is_not_its_own(run):
     remove(run)
     assert [path.name for path in run.iterdir()] == ["notes.txt"]
     (run / "notes.txt").unlink()
-    save(quick(Corpus.of(MANY)), run)
+    save(quick(Corpus.of(MANY), "bigram"), run)
     remove(run)
     assert not run.exists()

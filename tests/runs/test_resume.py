@@ -17,7 +17,6 @@ from failing_disk import Failing
 from moreish import storage
 from moreish.errors import MoreishError, ResumeWarning, RunError, RunLocked
 from moreish.learning.fit import Checkpointed, Evaluated, Finished, events, make_recipe
-from moreish.models.catalog import MODELS
 from moreish.runs import checkpoint
 from moreish.runs.checkpoint import Saved
 from moreish.runs.directory import describe, has_finished, load, read_events
@@ -25,24 +24,12 @@ from moreish.runs.place import READY, STAGE
 from moreish.runs.recording import record, resume, save
 from moreish.runs.tensors import expected
 from moreish.text.corpus import Corpus
+from quick import NETWORKS, SMALL
 
 KILLS = 200
 STEPS = 7
 chooser = random.Random(5)
 LINES = ["".join(chooser.choices("abcde", [8, 5, 3, 2, 1], k=chooser.randint(2, 7))) for _ in range(700)]
-NETWORKS = [name for name, entry in MODELS.items() if entry.learns_by_gradient]
-SMALL = {
-    "mlp": {"hidden": 12, "embedding": 4, "context": 3, "dropout": 0.2},
-    "mlp-bn": {"hidden": 12, "embedding": 4},
-    "bow": {},
-    "rnn": {"hidden": 12, "embedding": 4},
-    "gru": {"hidden": 12, "embedding": 4},
-    "lstm": {"hidden": 12, "embedding": 4},
-    "tree": {"hidden": 12, "embedding": 4},
-    "wavenet": {"width": 8},
-    "transformer": {"width": 8, "heads": 2, "layers": 2},
-    "mixture": {},
-}
 HOW = {
     "mlp": {"optimizer": "muon", "use": "best", "average": 0.9},
     "mlp-bn": {"optimizer": "sgd", "momentum": 0.9, "batch_of": "windows", "average": 0.0},

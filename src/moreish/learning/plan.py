@@ -31,6 +31,7 @@ def plan(corpus: Corpus, recipe: Recipe, seconds: float, device: str = "cpu") ->
         raise ConfigError(f"time={seconds!r} is not a number of seconds from {LEAST} to {MOST:,.0f}. Use 30, say.")
     began = clock.perf_counter()
     training = begin(replace(recipe, steps=MOST_STEPS), corpus.train, corpus.alphabet, device)
+    beginning = clock.perf_counter() - began  # once more when the training itself begins
     for _ in range(WARM_UP_STEPS):
         training.advance()
     tried, at = 0, clock.perf_counter()
@@ -39,7 +40,7 @@ def plan(corpus: Corpus, recipe: Recipe, seconds: float, device: str = "cpu") ->
         tried += 1
     a_step = (clock.perf_counter() - at) / tried
     evaluating = _evaluating(training.result(), corpus)
-    left = seconds * (1 - RESERVE) - (clock.perf_counter() - began) - evaluating
+    left = seconds * (1 - RESERVE) - (clock.perf_counter() - began) - beginning - evaluating
     steps = math.floor(left / a_step)
     if steps < 1:
         raise ConfigError(

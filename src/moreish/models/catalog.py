@@ -12,6 +12,7 @@ from typing import Any
 
 from moreish.errors import ConfigError, did_you_mean
 from moreish.models.bow import BagOfWords, BagOfWordsConfig
+from moreish.models.mixture import Mixture, MixtureConfig
 from moreish.models.mlp import MLP, MLPBatchNorm, MLPBatchNormConfig, MLPConfig
 from moreish.models.model import LanguageModel, config_from_dict
 from moreish.models.ngram import BigramConfig, NGram, NGramConfig, UnigramConfig
@@ -31,7 +32,7 @@ MEANINGS = {
     "states": "contexts that were seen; found by fitting",
     "edges": "n-grams that were seen, of every length; found by fitting",
 }
-FOUND_BY_FITTING = ("symbols", "states", "edges")
+FOUND_BY_FITTING = ("symbols", "states", "edges", "rows", "entries")
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Entry:
         Raises:
             ConfigError: an unknown key or a value that the config refuses.
         """
-        settable = {f.name for f in fields(self.config)} - {"states", "edges"}
+        settable = {f.name for f in fields(self.config)} - (set(FOUND_BY_FITTING) - {"symbols"})
         for name in given:
             if name not in settable:
                 raise ConfigError(f"{self.name} has no setting {name!r}. {did_you_mean(name, settable)}")
@@ -122,10 +123,11 @@ MODELS: dict[str, Entry] = {
         ),
         Entry(
             "transformer",
-            "attention over all symbols so far (Vaswani et al. 2017, as in GPT-2)",
+            "attention over all symbols so far (Vaswani et al. 2017; GPT-2's parts by switches)",
             Transformer,
             TransformerConfig,
         ),
+        Entry("mixture", "count tables weighed against one another; holds the list itself", Mixture, MixtureConfig),
     )
 }
 

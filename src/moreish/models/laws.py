@@ -14,8 +14,9 @@
     learns-by-heart        one line of distinct symbols can be learnt by heart
     sums-to-one            over a small alphabet, the probabilities of all lines up to length L, plus the rest, are 1
 
-A model fitted by counting (`fitted_by_counting`) is exempt from every-gradient and learns-by-heart; an instance
-rather than a factory also from same-seed, config-round-trip and fresh-loss (it may be trained), and, where its
+A model fitted by counting (`fitted_by_counting`) is exempt from every-gradient and learns-by-heart; from the first also
+one whose tables wait to be counted (`waits_for_tables`), for what weighs them has nothing to weigh yet. An instance
+rather than a factory is exempt from same-seed, config-round-trip and fresh-loss (it may be trained), and, where its
 alphabet is large, from sums-to-one. Two tolerances only: EXACT for float64, CLOSE for float32.
 """
 
@@ -113,7 +114,9 @@ class _Laws:
                 "fresh-loss": self.fresh_loss,
             }
         if not self.model.fitted_by_counting:
-            laws |= {"every-gradient": self.every_gradient, "learns-by-heart": self.learns_by_heart}
+            laws["learns-by-heart"] = self.learns_by_heart
+            if not self.model.waits_for_tables:
+                laws["every-gradient"] = self.every_gradient
         if self.fresh or self.symbols <= SYMBOLS:
             laws["sums-to-one"] = self.sums_to_one
         return laws

@@ -37,6 +37,11 @@ class LanguageModel(nn.Module, Generic[State], ABC):
     fitted_by_counting: ClassVar[bool] = False
     """Whether the tables come from counting, so that no parameter waits for a gradient."""
 
+    @property
+    def waits_for_tables(self) -> bool:
+        """Whether it learns by gradient to weigh tables that nothing was counted into yet (see `Entry.prepare`)."""
+        return False
+
     @abstractmethod
     def begin(self, batch: int) -> State:
         """The state before the first symbol of `batch` lines."""

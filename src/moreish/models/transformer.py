@@ -1,9 +1,10 @@
 """The transformer: every symbol attends to those before it.
 
-Source: Vaswani et al. 2017, Attention Is All You Need, the decoder; as in GPT-2 (Radford et al. 2019) and Karpathy's
-makemore: layer normalisation before each part and at the end, learnt positions, GELU in its tanh form. By choice
-RMSNorm (Zhang and Sennrich 2019), rotary positions (Su et al. 2021), SwiGLU (Shazeer 2020). Where we differ: a line may
-be longer than the context. Attention then reaches the last `context` symbols, and learnt positions stay at the last.
+Source: Vaswani et al. 2017, Attention Is All You Need, the decoder; normalised before each part and at the end, as in
+GPT-2 (Radford et al. 2019) and Karpathy's makemore. Three parts have a switch: RMSNorm (Zhang and Sennrich 2019) or
+layer normalisation, rotary positions (Su et al. 2021) or learnt ones, SwiGLU (Shazeer 2020) or GELU in its tanh form;
+the second of each is GPT-2's. Where we differ: a line may be longer than the context. Attention then reaches the last
+`context` symbols, and learnt positions stay at the last.
 """
 
 from __future__ import annotations
@@ -47,17 +48,21 @@ FUSED_PLACES = 128
 
 @dataclass(frozen=True)
 class TransformerConfig:
-    """The transformer's settings: makemore's sizes unless told otherwise."""
+    """The transformer's settings.
+
+    The defaults have makemore's sizes and the parts that learnt names best. GPT-2's and makemore's own parts are
+    norm="layer", positions="learnt", feedforward="gelu".
+    """
 
     symbols: int
     context: int = setting(32, "symbols that attention reaches back, and positions that are learnt")
     width: int = setting(64, "numbers that stand for a symbol and its place, from layer to layer")
     heads: int = setting(4, "heads of attention; each has width / heads numbers")
     layers: int = setting(4, "blocks of attention and feedforward layer")
-    dropout: float = setting(0.0, "share of what each part adds that is dropped while learning")
-    norm: str = setting("layer", "normalisation before each part: layer, rms")
-    positions: str = setting("learnt", "how places are told apart: learnt, rotary")
-    feedforward: str = setting("gelu", "the feedforward layer: gelu, swiglu")
+    dropout: float = setting(0.1, "share of what each part adds that is dropped while learning")
+    norm: str = setting("rms", "normalisation before each part: layer, rms")
+    positions: str = setting("rotary", "how places are told apart: learnt, rotary")
+    feedforward: str = setting("swiglu", "the feedforward layer: gelu, swiglu")
     tie: bool = setting(False, "give the logits by the embedding's own weights")
 
     def __post_init__(self) -> None:

@@ -21,7 +21,7 @@ from moreish.learning.evaluate import Evaluation, evaluate
 from moreish.learning.fit import Evaluated, Finished, Step, events, make_recipe
 from moreish.learning.recipe import MOST_STEPS, Recipe, Trained
 from moreish.learning.steps import begin, fit_lines
-from moreish.models.catalog import MODELS, find_model
+from moreish.models.catalog import find_model
 from moreish.models.model import LanguageModel
 from moreish.randomness import stream_seed
 from moreish.runs.compare import Standings
@@ -157,7 +157,7 @@ def check_request(time: float, models: Sequence[str] | None = None, seed: int = 
             f"time={time!r} is not a number of seconds from {LEAST_TIME:g} to {MOST_TIME:,.0f}. Use 300, say."
         )
     if models is None:
-        return tuple(name for name in RUNGS if name in MODELS)
+        return RUNGS
     names = tuple(models)
     if not names:
         raise UsageError("a ladder of no models has no rungs. Name some, such as --models bigram,ngram,mlp.")

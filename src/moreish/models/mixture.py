@@ -1,0 +1,304 @@
+"""The mixture: a small network that weighs the predictions of many count tables against one another.
+
+Sources: Mahoney, Adaptive Weighing of Context Models for Lossless Data Compression (2005), section 4: predictions are
+mixed in the logarithm by weights that a network chooses; Kneser and Ney 1995 for continuation counts; leaving one out
+after Ney, Essen and Kneser, On Structuring Probabilistic Dependences (1994), section 4. Where we differ: the weights
+follow from how much each context has seen, a scorer looks at all predictions of each candidate together, and both are
+learnt by gradient while each symbol is left out of its own counts.
+
+One table holds whole lines so far: the list as a trie. What the mixture spends on known lines is said as `copy_mass`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from moreish.errors import ConfigError
+from moreish.layers import Dropout, Embedding, Linear
+from moreish.models.contexts import (
+    CLASSES,
+    CONTINUATIONS,
+    LAST_PLACE,
+    NAMES,
+    Seen,
+    keys_of,
+    last_of,
+    look,
+    nothing_seen,
+)
+from moreish.models.model import LanguageModel, check_share, check_size, check_whole, device_of, setting
+from moreish.models.tables import Tables, count_tables, find
+from moreish.ops.pointwise import relu
+from moreish.randomness import stream
+
+TABLES = len(NAMES)
+MOST_SYMBOLS = 256
+MOST_CELLS = 1 << 29
+"""Rows x symbols that are written out: 2 GiB."""
+DISCOUNT = 0.667
+"""Taken from each count: between Kneser and Ney's discounts for counts of one and of more."""
+HISTORY = 4
+"""Last symbols that the gate sees."""
+CELLS = 1 << 24
+"""Counts looked at together when nothing is learnt: 64 MiB."""
+LOOKED_AT = 3_000
+"""Positions from which the scale of each feature is found."""
+
+
+@dataclass(frozen=True)
+class MixtureConfig:
+    """The mixture's settings; `rows` and `entries` are found by counting."""
+
+    symbols: int
+    gate: int = setting(64, "units that weigh the tables")
+    scorer: int = setting(64, "units that score each candidate")
+    dropout: float = setting(0.0, "share of the gate's units dropped while learning")
+    rows: int = setting(0, "contexts that were seen; found by counting")
+    entries: int = setting(0, "symbols seen in them; found by counting")
+
+    def __post_init__(self) -> None:
+        check_whole("MixtureConfig", "symbols", self.symbols, 1, 10**9, "It counts the alphabet and the boundary.")
+        check_whole("MixtureConfig", "gate", self.gate, 1, 10**5, "Use 64, say.")
+        check_whole("MixtureConfig", "scorer", self.scorer, 1, 10**5, "Use 64, say.")
+        check_share("MixtureConfig", "dropout", self.dropout)
+        check_whole("MixtureConfig", "rows", self.rows, 0, MOST_CELLS, "It is set by counting.")
+        check_whole("MixtureConfig", "entries", self.entries, 0, MOST_CELLS, "It is set by counting.")
+        if self.symbols > MOST_SYMBOLS:
+            raise ConfigError(
+                f"MixtureConfig: symbols={self.symbols:,} is more than the {MOST_SYMBOLS} that a mixture scores one by "
+                f"one. Use the model ngram or gru for such an alphabet."
+            )
+        if self.rows * self.symbols > MOST_CELLS:
+            raise ConfigError(
+                f"MixtureConfig: {self.rows:,} contexts of {self.symbols} symbols take more than the "
+                f"{MOST_CELLS * 4 / 2**30:.0f} GiB that their counts may. Use a part of the list, or the model ngram."
+            )
+        if not self.rows <= self.entries <= self.rows * self.symbols:
+            raise ConfigError(f"MixtureConfig: entries={self.entries:,} cannot be with {self.rows:,} rows.")
+        check_size(
+            "MixtureConfig",
+            self.gate * (3 * TABLES + HISTORY * self.symbols + TABLES + self.symbols + 2 * self.scorer)
+            + self.scorer * (2 * TABLES + self.symbols + self.scorer),
+            f"gate={self.gate:,}, scorer={self.scorer:,}",
+        )
+
+
+class Mixture(LanguageModel[Seen]):
+    """logits = log unigram + weights(gate) . predictions + scorer(each candidate's predictions) + direct(gate)."""
+
+    keys: Int[Tensor, " R"]
+    row_starts: Int[Tensor, " R1"]
+    entry_symbols: Int[Tensor, " E"]
+    entry_counts: Int[Tensor, " E"]
+    classes: Int[Tensor, "M V"]
+    log_unigram: Float[Tensor, " V"]
+    shift: Float[Tensor, " F"]
+    scale: Float[Tensor, " F"]
+    gate_shift: Float[Tensor, " G"]
+    gate_scale: Float[Tensor, " G"]
+
+    def __init__(self, config: MixtureConfig, seed: int = 0):
+        super().__init__()
+        self.config = config
+        symbols, gate, scorer = config.symbols, config.gate, config.scorer
+        generator = stream(seed, "weights")
+        small = 0.6 / (3 * TABLES + LAST_PLACE + HISTORY * symbols) ** 0.5
+        self.confidence = Linear(3 * TABLES, gate, generator=generator, gain=small * (3 * TABLES) ** 0.5)
+        self.place = Embedding(LAST_PLACE + 2, gate, generator=generator, deviation=small)
+        self.history = Embedding(HISTORY * symbols, gate, generator=generator, deviation=small)
+        self.weights = Linear(gate, TABLES, generator=generator, gain=0.0)
+        self.candidate = Linear(2 * TABLES, scorer, generator=generator, gain=0.6)
+        self.candidate_gate = Linear(gate, scorer, generator=generator, gain=0.6, bias=False)
+        self.candidate_symbol = Embedding(symbols, scorer, generator=generator, deviation=0.1)
+        self.candidate_scale = Linear(gate, scorer, generator=generator, gain=0.6)
+        self.second = Linear(scorer, scorer, generator=generator, gain=0.6)
+        self.score = Linear(scorer, 1, generator=generator, bias=False, output=True)
+        self.direct = Linear(gate, symbols, generator=generator, output=True)
+        self.dropout = Dropout(config.dropout)
+        if not self.weights.bias.is_meta:
+            nn.init.constant_(self.weights.bias, 2.0 / TABLES)
+        self.register_buffer("keys", torch.zeros(config.rows, dtype=torch.int64))
+        self.register_buffer("row_starts", torch.zeros(config.rows + 1, dtype=torch.int64))
+        self.register_buffer("entry_symbols", torch.zeros(config.entries, dtype=torch.uint8))
+        self.register_buffer("entry_counts", torch.zeros(config.entries, dtype=torch.int32))
+        self.register_buffer("classes", torch.zeros(len(CLASSES), symbols, dtype=torch.int64))
+        self.register_buffer("log_unigram", torch.full((symbols,), -float(np.log(symbols))))
+        self.register_buffer("shift", torch.zeros(2 * TABLES))
+        self.register_buffer("scale", torch.ones(2 * TABLES))
+        self.register_buffer("gate_shift", torch.zeros(3 * TABLES))
+        self.register_buffer("gate_scale", torch.ones(3 * TABLES))
+        self._dense: Tensor | None = None
+        self.register_load_state_dict_post_hook(lambda module, _: module.forget_tables())
+
+    @classmethod
+    def prepare(cls, config: MixtureConfig, ids: np.ndarray, seed: int = 0) -> Mixture:
+        """A mixture with the tables of a list, `0 e m m a 0 a v a 0`, whose network has learnt nothing yet.
+
+        Raises:
+            ConfigError: the list is too long for its tables.
+        """
+        tables = count_tables(ids, config.symbols)
+        model = cls(replace(config, rows=len(tables.keys), entries=len(tables.entry_counts)), seed)
+        with torch.no_grad():
+            for name in Tables.__annotations__:
+                getattr(model, name).copy_(torch.from_numpy(getattr(tables, name)))
+            model.forget_tables()
+            model._find_scales(ids, seed)
+        return model
+
+    @property
+    def waits_for_tables(self) -> bool:
+        """Whether nothing was counted yet, so that what weighs the tables has nothing to weigh."""
+        return not len(self.keys)
+
+    def begin(self, batch: int) -> Seen:
+        return nothing_seen(batch, device_of(self))
+
+    def forward(self, tokens: Int[Tensor, "B T"], state: Seen) -> tuple[Float[Tensor, "B T V"], Seen]:
+        seen = look(tokens.long(), state, self.classes)
+        flat = Seen(*(getattr(seen, name).flatten(0, 1) for name in Seen.__slots__))
+        return self._logits(flat).reshape(*tokens.shape, -1), last_of(seen, state)
+
+    def read_lines(self, tokens: Int[Tensor, " N"], lengths: Int[Tensor, " B"]) -> Float[Tensor, "N V"]:
+        return self._logits(self._lines(tokens, lengths))
+
+    def learning_logits(
+        self, tokens: Int[Tensor, " N"], targets: Int[Tensor, " N"], lengths: Int[Tensor, " B"]
+    ) -> Float[Tensor, "N V"]:
+        """Scores with each target left out of its own counts: what an unseen line will look like. No distribution."""
+        return self._logits(self._lines(tokens, lengths), targets)
+
+    def forget_tables(self) -> None:
+        """Drop what was computed from the buffers, after they have changed."""
+        self._dense = None
+
+    def check_tables(self) -> None:
+        """Refuse tables that no counting gives.
+
+        Raises:
+            ConfigError: says which table is wrong.
+        """
+        starts, symbols = self.row_starts, self.config.symbols
+        sound = {
+            "keys": bool((self.keys.diff() > 0).all()),
+            "row_starts": bool(starts[0] == 0 and starts[-1] == self.config.entries and (starts.diff() >= 0).all()),
+            "entry_symbols": bool((self.entry_symbols.long() < symbols).all()),
+            "entry_counts": bool((self.entry_counts > 0).all()),
+            "classes": bool(((self.classes >= 0) & (self.classes <= max(CLASSES))).all()),
+            **{
+                name: bool(getattr(self, name).isfinite().all())
+                for name in ("log_unigram", "shift", "gate_shift", "scale", "gate_scale")
+            },
+        }
+        sound["scale"] &= bool((self.scale > 0).all())
+        sound["gate_scale"] &= bool((self.gate_scale > 0).all())
+        wrong = [name for name, good in sound.items() if not good]
+        if wrong:
+            raise ConfigError(f"the mixture's table {wrong[0]} is not one that counting gives. Train again.")
+
+    def counts(self, seen: Seen, targets: Int[Tensor, " N"] | None) -> Float[Tensor, "N K V"]:
+        """How often each symbol was seen in each context, one occurrence of the target left out where it is given."""
+        counts = self._table().index_select(0, find(self.keys, keys_of(seen, self.classes)).reshape(-1))
+        counts = counts.view(-1, TABLES, self.config.symbols)
+        if targets is None:
+            return counts
+        every = torch.arange(len(targets), device=counts.device)
+        own = counts[every, :, targets]
+        less = own.clamp(max=1.0)
+        for order in CONTINUATIONS:
+            # A continuation goes with its last occurrence only; contexts that begin a line hold raw counts.
+            alone = own[:, NAMES.index(f"last {order + 1}")] == 1
+            begins = seen.back[:, order - 1] == 0
+            less[:, NAMES.index(f"continuation {order}")] *= alone | begins
+        counts[every, :, targets] = own - less
+        return counts
+
+    def features(self, counts: Float[Tensor, "N K V"]) -> tuple[Float[Tensor, "N F V"], Float[Tensor, "N G"]]:
+        """What is known of each candidate: each table's discounted log-probability over the unigram's, and its count;
+        and of each table: how much it has seen, of how many kinds, and whether anything."""
+        total = counts.sum(-1)
+        kinds = (counts > 0).sum(-1).to(counts.dtype)
+        some = total > 0
+        whole = total.clamp_min(1.0)
+        left = torch.where(some, DISCOUNT * kinds / whole, 1.0)[..., None]
+        predicted = (counts - DISCOUNT).clamp_min(0) / whole[..., None]
+        ratio = torch.log(predicted / self.log_unigram.exp() + left)
+        confidence = [torch.log1p(total) / 4, torch.where(some, kinds / whole, -1.0), some.to(counts.dtype)]
+        return torch.cat([ratio, torch.log1p(counts)], 1), torch.cat(confidence, 1)
+
+    def _logits(self, seen: Seen, targets: Int[Tensor, " N"] | None = None) -> Float[Tensor, "N V"]:
+        at_once = max(1, CELLS // (TABLES * self.config.symbols))
+        if targets is not None or torch.is_grad_enabled() or len(seen.place) <= at_once:
+            return self._mixed(seen, targets)
+        pieces = [
+            Seen(*(getattr(seen, name)[first : first + at_once] for name in Seen.__slots__))
+            for first in range(0, len(seen.place), at_once)
+        ]
+        return torch.cat([self._mixed(piece, None) for piece in pieces])
+
+    def _mixed(self, seen: Seen, targets: Int[Tensor, " N"] | None) -> Float[Tensor, "N V"]:
+        with torch.no_grad():
+            ratios, confidence = self.features(self.counts(seen, targets))
+            candidates = (ratios.transpose(1, 2) - self.shift) / self.scale
+            confidence = (confidence - self.gate_shift) / self.gate_scale
+        steps = torch.arange(HISTORY, device=seen.place.device) * self.config.symbols
+        gate = self.confidence(confidence) + self.place((seen.place + 1).clamp(max=LAST_PLACE + 1))
+        gate = self.dropout(relu(gate + self.history(seen.back[:, :HISTORY] + steps).sum(1)))
+        logits = self.log_unigram + torch.bmm(self.weights(gate)[:, None], ratios[:, :TABLES])[:, 0]
+        hidden = self.candidate(candidates) + self.candidate_gate(gate)[:, None] + self.candidate_symbol.weight
+        hidden = relu(hidden) * (1 + self.candidate_scale(gate))[:, None]
+        return logits + self.score(relu(self.second(hidden)))[..., 0] + self.direct(gate)
+
+    def _lines(self, tokens: Int[Tensor, " N"], lengths: Int[Tensor, " B"]) -> Seen:
+        """What is seen at each real position: numbers only, so that padding costs next to nothing."""
+        inside = torch.arange(int(lengths.max()), device=tokens.device) < lengths[:, None]
+        padded = torch.zeros(inside.shape, dtype=torch.long, device=tokens.device)
+        padded[inside] = tokens.long()
+        seen = look(padded, self.begin(len(lengths)), self.classes)
+        return Seen(*(getattr(seen, name)[inside] for name in Seen.__slots__))
+
+    def _table(self) -> Float[Tensor, "R V"]:
+        """Every row written out, and one more of zeros for contexts never seen."""
+        dtype = self.log_unigram.dtype
+        if self._dense is None or self._dense.dtype != dtype:
+            rows = torch.repeat_interleave(
+                torch.arange(len(self.keys), device=self.keys.device), self.row_starts.diff()
+            )
+            dense = torch.zeros(len(self.keys) + 1, self.config.symbols, dtype=dtype, device=self.keys.device)
+            dense[rows, self.entry_symbols.long()] = self.entry_counts.to(dtype)
+            self._dense = dense
+        return self._dense
+
+    def _find_scales(self, ids: np.ndarray, seed: int) -> None:
+        """Bring every feature to mean 0 and deviation 1, as it looks on symbols left out of their counts."""
+        ends = np.flatnonzero(ids == 0)
+        lines = torch.randperm(len(ends) - 1, generator=stream(seed, "scales")).numpy()
+        lengths = np.diff(ends)[lines]
+        lines = lines[: max(1, int(np.searchsorted(np.cumsum(lengths), LOOKED_AT)))]
+        tokens = torch.from_numpy(np.concatenate([ids[ends[i] : ends[i + 1]] for i in lines]).astype(np.int64))
+        targets = torch.from_numpy(np.concatenate([ids[ends[i] + 1 : ends[i + 1] + 1] for i in lines]).astype(np.int64))
+        seen = self._lines(tokens, torch.from_numpy(np.diff(ends)[lines]))
+        ratios, confidence = self.features(self.counts(seen, targets))
+        flat = ratios.transpose(1, 2).reshape(-1, 2 * TABLES)
+        self.shift.copy_(flat.mean(0))
+        self.scale.copy_(flat.std(0, correction=0) + 1e-3)
+        self.gate_shift.copy_(confidence.mean(0))
+        self.gate_scale.copy_(confidence.std(0, correction=0) + 1e-2)
+
+    def _apply(self, fn, recurse=True):
+        self.forget_tables()
+        return super()._apply(fn, recurse)
+
+    def __deepcopy__(self, memo):
+        """A copy shares no tensor, but need not copy what can be computed again."""
+        copied = type(self)(self.config)
+        memo[id(self)] = copied
+        copied.to(self.log_unigram.dtype).to(device_of(self))
+        copied.load_state_dict(self.state_dict())
+        copied.train(self.training)
+        return copied
