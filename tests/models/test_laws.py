@@ -36,6 +36,8 @@ def fitted(order: int, smoothing: str) -> NGram:
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model_of_the_catalog_keeps_every_law(name):
     learnt = [] if MODELS[name].model.fitted_by_counting else ["every-gradient", "learns-by-heart"]
+    if name == "mixture":  # with tables it keeps that one too: see its own tests
+        learnt.remove("every-gradient")
     assert sorted(check_model(MODELS[name])) == sorted([*ALWAYS, *FRESH, *learnt, "sums-to-one"])
 
 
