@@ -15,8 +15,9 @@ from moreish.learning.evaluate import evaluate
 from moreish.learning.fit import fit
 from moreish.models.catalog import MODELS
 from moreish.models.contexts import NAMES, Seen, look
+from moreish.models.evidence import DISCOUNT, of_all
 from moreish.models.laws import check_model
-from moreish.models.mixture import DISCOUNT, TABLES, Mixture, MixtureConfig
+from moreish.models.mixture import TABLES, Mixture, MixtureConfig
 from moreish.text.corpus import Corpus
 
 chooser = random.Random(3)
@@ -180,12 +181,46 @@ def test_what_a_context_never_saw_is_left_to_the_others():
     model = prepared()
     counts = torch.zeros(1, TABLES, 7)
     counts[0, 0] = torch.tensor([0, 3.0, 1, 0, 0, 0, 0])
-    ratios, confidence = model.features(counts)
+    ratios, confidence = of_all(counts, model.log_unigram.exp())
     unigram = model.log_unigram.exp()
     share = torch.tensor([0, 3 - DISCOUNT, 1 - DISCOUNT, 0, 0, 0, 0]) / 4 + 2 * DISCOUNT / 4 * unigram
     assert share.sum().item() == pytest.approx(1, abs=1e-6), "discounted, the rest spread by the unigram"
     assert torch.allclose(ratios[0, 0], (share / unigram).log(), atol=1e-6)
     assert ratios[0, 1:TABLES].abs().max() == 0 and confidence[0, 0].item() == pytest.approx(math.log1p(4) / 4)
+
+
+# Large alphabets.
+
+
+@pytest.mark.parametrize("out", [False, True])
+def test_the_few_that_were_seen_are_known_as_among_all(out):
+    model = prepared().double()
+    places = occurrences(WORDS)
+    targets = torch.tensor([target for _, _, target in places])
+    lengths = torch.tensor([len(line) for line, t, _ in places if t == 0])
+    seen = model._lines(torch.tensor([line[t] for line, t, _ in places]), lengths)
+    every, known = of_all(model.counts(seen, targets if out else None), model.log_unigram.exp())
+    few = model.few(seen, targets if out else None)
+    assert torch.allclose(few.confidence, known)
+    features = few.features[len(few.position) :][..., None].repeat(1, 1, 7)  # what all others share, then the few
+    features[few.position, :, few.symbol] = few.features[: len(few.position)]
+    assert torch.allclose(features, every)
+
+
+def test_it_keeps_the_laws_where_few_symbols_are_candidates(monkeypatch):
+    monkeypatch.setattr("moreish.models.mixture.EVERY_SYMBOL", 0)
+    checked = check_model(lambda symbols, seed=0: factory(symbols, seed).double())
+    assert {"every-gradient", "learns-by-heart", "sums-to-one", "config-round-trip"} <= set(checked)
+
+
+def test_a_large_alphabet_is_learnt(monkeypatch):
+    monkeypatch.setattr("moreish.models.mixture.EVERY_SYMBOL", 20)
+    rnd = random.Random(1)
+    symbols = [chr(0x4E00 + i) for i in range(60)]
+    lines = [a + rnd.choice(symbols[30:]) + rnd.choice(symbols[:9]) for a in symbols for _ in range(5)]
+    corpus = Corpus.of(dict.fromkeys(lines))
+    nats = {name: evaluate(fit(corpus, name)).nats_per_symbol for name in ("unigram", "ngram", "mixture")}
+    assert len(corpus.alphabet) == 61 and nats["mixture"] < min(nats["unigram"], nats["ngram"]) - 0.1
 
 
 # Reading.

@@ -22,7 +22,6 @@ from moreish.errors import ConfigError
 from moreish.layers import Dropout, Embedding, Linear
 from moreish.models.contexts import (
     CLASSES,
-    CONTINUATIONS,
     LAST_PLACE,
     NAMES,
     Seen,
@@ -31,17 +30,17 @@ from moreish.models.contexts import (
     look,
     nothing_seen,
 )
+from moreish.models.evidence import Candidates, less_one, of_all, of_few
 from moreish.models.model import LanguageModel, check_share, check_size, check_whole, device_of, setting
 from moreish.models.tables import Tables, count_tables, find
 from moreish.ops.pointwise import relu
 from moreish.randomness import stream
 
 TABLES = len(NAMES)
-MOST_SYMBOLS = 256
+EVERY_SYMBOL = 256
+"""Symbols of an alphabet up to which each is a candidate everywhere; beyond, those that any table saw there."""
 MOST_CELLS = 1 << 29
 """Rows x symbols that are written out: 2 GiB."""
-DISCOUNT = 0.667
-"""Taken from each count: between Kneser and Ney's discounts for counts of one and of more."""
 HISTORY = 4
 """Last symbols that the gate sees."""
 CELLS = 1 << 24
@@ -68,12 +67,7 @@ class MixtureConfig:
         check_share("MixtureConfig", "dropout", self.dropout)
         check_whole("MixtureConfig", "rows", self.rows, 0, MOST_CELLS, "It is set by counting.")
         check_whole("MixtureConfig", "entries", self.entries, 0, MOST_CELLS, "It is set by counting.")
-        if self.symbols > MOST_SYMBOLS:
-            raise ConfigError(
-                f"MixtureConfig: symbols={self.symbols:,} is more than the {MOST_SYMBOLS} that a mixture scores one by "
-                f"one. Use the model ngram or gru for such an alphabet."
-            )
-        if self.rows * self.symbols > MOST_CELLS:
+        if self.scores_every_symbol and self.rows * self.symbols > MOST_CELLS:
             raise ConfigError(
                 f"MixtureConfig: {self.rows:,} contexts of {self.symbols} symbols take more than the "
                 f"{MOST_CELLS * 4 / 2**30:.0f} GiB that their counts may. Use a part of the list, or the model ngram."
@@ -83,9 +77,14 @@ class MixtureConfig:
         check_size(
             "MixtureConfig",
             self.gate * (3 * TABLES + HISTORY * self.symbols + TABLES + self.symbols + 2 * self.scorer)
-            + self.scorer * (2 * TABLES + self.symbols + self.scorer),
-            f"gate={self.gate:,}, scorer={self.scorer:,}",
+            + self.scorer * (2 * TABLES + min(self.symbols, EVERY_SYMBOL) + self.scorer),
+            f"symbols={self.symbols:,}, gate={self.gate:,}, scorer={self.scorer:,}",
         )
+
+    @property
+    def scores_every_symbol(self) -> bool:
+        """Whether every symbol is a candidate everywhere, with numbers of its own."""
+        return self.symbols <= EVERY_SYMBOL
 
 
 class Mixture(LanguageModel[Seen]):
@@ -114,17 +113,19 @@ class Mixture(LanguageModel[Seen]):
         self.weights = Linear(gate, TABLES, generator=generator, gain=0.0)
         self.candidate = Linear(2 * TABLES, scorer, generator=generator, gain=0.6)
         self.candidate_gate = Linear(gate, scorer, generator=generator, gain=0.6, bias=False)
-        self.candidate_symbol = Embedding(symbols, scorer, generator=generator, deviation=0.1)
+        own = symbols if config.scores_every_symbol else 1
+        self.candidate_symbol = Embedding(own, scorer, generator=generator, deviation=0.1)
         self.candidate_scale = Linear(gate, scorer, generator=generator, gain=0.6)
         self.second = Linear(scorer, scorer, generator=generator, gain=0.6)
         self.score = Linear(scorer, 1, generator=generator, bias=False, output=True)
         self.direct = Linear(gate, symbols, generator=generator, output=True)
         self.dropout = Dropout(config.dropout)
+        assert self.weights.bias is not None
         if not self.weights.bias.is_meta:
             nn.init.constant_(self.weights.bias, 2.0 / TABLES)
         self.register_buffer("keys", torch.zeros(config.rows, dtype=torch.int64))
         self.register_buffer("row_starts", torch.zeros(config.rows + 1, dtype=torch.int64))
-        self.register_buffer("entry_symbols", torch.zeros(config.entries, dtype=torch.uint8))
+        self.register_buffer("entry_symbols", torch.zeros(config.entries, dtype=torch.int32))
         self.register_buffer("entry_counts", torch.zeros(config.entries, dtype=torch.int32))
         self.register_buffer("classes", torch.zeros(len(CLASSES), symbols, dtype=torch.int64))
         self.register_buffer("log_unigram", torch.full((symbols,), -float(np.log(symbols))))
@@ -203,56 +204,70 @@ class Mixture(LanguageModel[Seen]):
 
     def counts(self, seen: Seen, targets: Int[Tensor, " N"] | None) -> Float[Tensor, "N K V"]:
         """How often each symbol was seen in each context, one occurrence of the target left out where it is given."""
-        counts = self._table().index_select(0, find(self.keys, keys_of(seen, self.classes)).reshape(-1))
-        counts = counts.view(-1, TABLES, self.config.symbols)
-        if targets is None:
-            return counts
-        every = torch.arange(len(targets), device=counts.device)
-        own = counts[every, :, targets]
-        less = own.clamp(max=1.0)
-        for order in CONTINUATIONS:
-            # A continuation goes with its last occurrence only; contexts that begin a line hold raw counts.
-            alone = own[:, NAMES.index(f"last {order + 1}")] == 1
-            begins = seen.back[:, order - 1] == 0
-            less[:, NAMES.index(f"continuation {order}")] *= alone | begins
-        counts[every, :, targets] = own - less
+        counts = self._table().index_select(0, self._rows(seen).flatten()).view(-1, TABLES, self.config.symbols)
+        if targets is not None:
+            every = torch.arange(len(targets), device=counts.device)
+            own = counts[every, :, targets]
+            counts[every, :, targets] = own - less_one(own, seen.back)
         return counts
 
-    def features(self, counts: Float[Tensor, "N K V"]) -> tuple[Float[Tensor, "N F V"], Float[Tensor, "N G"]]:
-        """What is known of each candidate: each table's discounted log-probability over the unigram's, and its count;
-        and of each table: how much it has seen, of how many kinds, and whether anything."""
-        total = counts.sum(-1)
-        kinds = (counts > 0).sum(-1).to(counts.dtype)
-        some = total > 0
-        whole = total.clamp_min(1.0)
-        left = torch.where(some, DISCOUNT * kinds / whole, 1.0)[..., None]
-        predicted = (counts - DISCOUNT).clamp_min(0) / whole[..., None]
-        ratio = torch.log(predicted / self.log_unigram.exp() + left)
-        confidence = [torch.log1p(total) / 4, torch.where(some, kinds / whole, -1.0), some.to(counts.dtype)]
-        return torch.cat([ratio, torch.log1p(counts)], 1), torch.cat(confidence, 1)
+    def few(self, seen: Seen, targets: Int[Tensor, " N"] | None) -> Candidates:
+        """What is known of the symbols that any table saw: `counts` and their features, for a large alphabet."""
+        return of_few(
+            self._rows(seen), self.row_starts, self.entry_symbols, self.entry_counts, self.log_unigram.exp(), targets,
+            seen.back,
+        )  # fmt: skip
+
+    def _rows(self, seen: Seen) -> Int[Tensor, "N K"]:
+        return find(self.keys, keys_of(seen, self.classes))
 
     def _logits(self, seen: Seen, targets: Int[Tensor, " N"] | None = None) -> Float[Tensor, "N V"]:
-        at_once = max(1, CELLS // (TABLES * self.config.symbols))
-        if targets is not None or torch.is_grad_enabled() or len(seen.place) <= at_once:
+        if targets is not None or torch.is_grad_enabled():
             return self._mixed(seen, targets)
-        pieces = [
-            Seen(*(getattr(seen, name)[first : first + at_once] for name in Seen.__slots__))
-            for first in range(0, len(seen.place), at_once)
-        ]
-        return torch.cat([self._mixed(piece, None) for piece in pieces])
+        # Lines that begin alike are alike up to there.
+        alike, which = torch.unique(seen.prefixes[:, 0], return_inverse=True)
+        one = torch.zeros_like(alike).scatter_(0, which, torch.arange(len(which), device=which.device))
+        at_once = max(1, CELLS // (TABLES * self.config.symbols))
+        pieces = [self._mixed(_select(seen, rows), None) for rows in one.split(at_once)]
+        return torch.cat(pieces)[which] if pieces else self._mixed(seen, None)
 
     def _mixed(self, seen: Seen, targets: Int[Tensor, " N"] | None) -> Float[Tensor, "N V"]:
+        if not self.config.scores_every_symbol:
+            return self._mixed_few(seen, targets)
         with torch.no_grad():
-            ratios, confidence = self.features(self.counts(seen, targets))
+            ratios, known = of_all(self.counts(seen, targets), self.log_unigram.exp())
             candidates = (ratios.transpose(1, 2) - self.shift) / self.scale
-            confidence = (confidence - self.gate_shift) / self.gate_scale
-        steps = torch.arange(HISTORY, device=seen.place.device) * self.config.symbols
-        gate = self.confidence(confidence) + self.place((seen.place + 1).clamp(max=LAST_PLACE + 1))
-        gate = self.dropout(relu(gate + self.history(seen.back[:, :HISTORY] + steps).sum(1)))
+        gate = self._gate(seen, known)
         logits = self.log_unigram + torch.bmm(self.weights(gate)[:, None], ratios[:, :TABLES])[:, 0]
         hidden = self.candidate(candidates) + self.candidate_gate(gate)[:, None] + self.candidate_symbol.weight
-        hidden = relu(hidden) * (1 + self.candidate_scale(gate))[:, None]
-        return logits + self.score(relu(self.second(hidden)))[..., 0] + self.direct(gate)
+        return logits + self._score(hidden, (1 + self.candidate_scale(gate))[:, None]) + self.direct(gate)
+
+    def _mixed_few(self, seen: Seen, targets: Int[Tensor, " N"] | None) -> Float[Tensor, "N V"]:
+        """The same over the candidates that any table saw; all others of a position share one score."""
+        with torch.no_grad():
+            few = self.few(seen, targets)
+            candidates = (few.features - self.shift) / self.scale
+            positions = torch.arange(len(few.confidence), device=few.position.device)
+            where = torch.cat([few.position, positions])
+        gate = self._gate(seen, few.confidence)
+        linear = (self.weights(gate)[where] * few.features[:, :TABLES]).sum(1)
+        hidden = self.candidate(candidates) + self.candidate_gate(gate)[where] + self.candidate_symbol.weight
+        known, others = (linear + self._score(hidden, 1 + self.candidate_scale(gate)[where])).split(
+            [len(few.position), len(positions)]
+        )
+        logits = self.log_unigram + others[:, None] + self.direct(gate)
+        cells = few.position * self.config.symbols + few.symbol
+        return logits.flatten().index_add(0, cells, known - others[few.position]).view(logits.shape)
+
+    def _gate(self, seen: Seen, known: Float[Tensor, "N G"]) -> Float[Tensor, "N H"]:
+        """Units that see how much each table has seen, the place, and the last symbols."""
+        steps = torch.arange(HISTORY, device=seen.place.device) * self.config.symbols
+        gate = self.confidence((known - self.gate_shift) / self.gate_scale)
+        gate = gate + self.place((seen.place + 1).clamp(max=LAST_PLACE + 1))
+        return self.dropout(relu(gate + self.history(seen.back[:, :HISTORY] + steps).sum(1)))
+
+    def _score(self, hidden: Float[Tensor, "*C S"], scale: Float[Tensor, "*#C S"]) -> Float[Tensor, "*C"]:
+        return self.score(relu(self.second(relu(hidden) * scale)))[..., 0]
 
     def _lines(self, tokens: Int[Tensor, " N"], lengths: Int[Tensor, " B"]) -> Seen:
         """What is seen at each real position: numbers only, so that padding costs next to nothing."""
@@ -260,7 +275,7 @@ class Mixture(LanguageModel[Seen]):
         padded = torch.zeros(inside.shape, dtype=torch.long, device=tokens.device)
         padded[inside] = tokens.long()
         seen = look(padded, self.begin(len(lengths)), self.classes)
-        return Seen(*(getattr(seen, name)[inside] for name in Seen.__slots__))
+        return _select(seen, inside)
 
     def _table(self) -> Float[Tensor, "R V"]:
         """Every row written out, and one more of zeros for contexts never seen."""
@@ -283,12 +298,15 @@ class Mixture(LanguageModel[Seen]):
         tokens = torch.from_numpy(np.concatenate([ids[ends[i] : ends[i + 1]] for i in lines]).astype(np.int64))
         targets = torch.from_numpy(np.concatenate([ids[ends[i] + 1 : ends[i + 1] + 1] for i in lines]).astype(np.int64))
         seen = self._lines(tokens, torch.from_numpy(np.diff(ends)[lines]))
-        ratios, confidence = self.features(self.counts(seen, targets))
-        flat = ratios.transpose(1, 2).reshape(-1, 2 * TABLES)
+        if self.config.scores_every_symbol:
+            features, known = of_all(self.counts(seen, targets), self.log_unigram.exp())
+            flat = features.transpose(1, 2).reshape(-1, 2 * TABLES)
+        else:
+            _, _, flat, known = self.few(seen, targets)
         self.shift.copy_(flat.mean(0))
         self.scale.copy_(flat.std(0, correction=0) + 1e-3)
-        self.gate_shift.copy_(confidence.mean(0))
-        self.gate_scale.copy_(confidence.std(0, correction=0) + 1e-2)
+        self.gate_shift.copy_(known.mean(0))
+        self.gate_scale.copy_(known.std(0, correction=0) + 1e-2)
 
     def _apply(self, fn, recurse=True):
         self.forget_tables()
@@ -302,3 +320,7 @@ class Mixture(LanguageModel[Seen]):
         copied.load_state_dict(self.state_dict())
         copied.train(self.training)
         return copied
+
+
+def _select(seen: Seen, which: Tensor) -> Seen:
+    return Seen(*(getattr(seen, name)[which] for name in Seen.__slots__))

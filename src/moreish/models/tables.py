@@ -21,7 +21,7 @@ MOST_POSITIONS = 4_000_000
 
 @dataclass(frozen=True)
 class Tables:
-    """Rows sorted by key. Shapes: keys int64 [R]; row_starts int64 [R+1]; entry_symbols uint8 [E]; entry_counts int32
+    """Rows sorted by key. Shapes: keys int64 [R]; row_starts int64 [R+1]; entry_symbols, entry_counts int32
     [E]; classes int64 [M V]; log_unigram float32 [V]."""
 
     keys: np.ndarray
@@ -59,7 +59,7 @@ def count_tables(ids: np.ndarray, symbols: int) -> Tables:
     return Tables(
         keys=row_keys[order],
         row_starts=new_starts.astype(np.int64),
-        entry_symbols=entries[at].astype(np.uint8),
+        entry_symbols=entries[at].astype(np.int32),
         entry_counts=counts[at].astype(np.int32),
         classes=classes.astype(np.int64),
         log_unigram=np.log(seen / seen.sum()).astype(np.float32),

@@ -153,8 +153,8 @@ class Block(nn.Module):
             qkv = torch.cat([rotate(qkv[:, :, :2], turn), qkv[:, :, 2:]], 2)
         pieces = (*before, qkv[:, :, 1:].flatten(3))
         if length == 1 and rows >= MANY_ROWS and not torch.is_grad_enabled():
-            seen = [kv.unflatten(2, by_head[3:]).unbind(1) for piece in pieces for kv in piece.unbind(1)]
-            mixed = attend_once(qkv[:, 0, 0], seen)
+            split = (kv.unflatten(2, by_head[3:]) for piece in pieces for kv in piece.unbind(1))
+            mixed = attend_once(qkv[:, 0, 0], [(kv[:, 0], kv[:, 1]) for kv in split])
         else:
             every = torch.cat(pieces, 1) if before else pieces[0]
             k, v = every.unflatten(3, by_head[3:]).permute(2, 0, 3, 1, 4)
