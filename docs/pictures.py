@@ -10,7 +10,6 @@ from rich.text import Text
 
 from moreish.faces.terminal import bigram_picture, sample_table
 from moreish.generating.sample import sample
-from moreish.learning.choose import choose
 from moreish.learning.fit import fit
 from moreish.learning.tables import bigram_table
 from moreish.text.corpus import Corpus
@@ -62,9 +61,8 @@ def main() -> None:
     """Draw them all."""
     HERE.mkdir(exist_ok=True)
     corpus = Corpus.read("names")
-    model, settings, why = choose(corpus)
-    found = sample(fit(corpus, model, why=why, **settings), 12, new_only=True, distinct=True, prefix="ma", seed=3)
-    prompt = Text.assemble(("$ ", "dim"), "moreish more names -n 12 --new-only --prefix ma --seed 3\n")
+    found = sample(fit(corpus, "ngram"), 12, new_only=True, distinct=True, prefix="ma", seed=3)
+    prompt = Text.assemble(("$ ", "dim"), "moreish more names -n 12 --new-only --prefix ma --model ngram --seed 3\n")
     draw("more", "moreish more", 96, prompt, sample_table(found, 3))
     table = bigram_table(fit(corpus, "bigram"))
     prompt = Text.assemble(("$ ", "dim"), "moreish models bigram --of runs/b\n")

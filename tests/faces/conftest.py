@@ -8,6 +8,7 @@ import pytest
 from calling import MADE_UP, Moreish, Ran
 
 from moreish.faces.cli import run
+from moreish.learning import choose
 
 
 @pytest.fixture
@@ -15,6 +16,7 @@ def moreish(tmp_path, monkeypatch, capsys) -> Moreish:
     """Calls `moreish ARGUMENTS...` in an empty directory with a list `list.txt` and a cache of its own."""
     monkeypatch.setenv("MOREISH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setattr(choose, "LEAST_LINES", 1000)  # a mixture takes seconds; a test of its own learns one
     monkeypatch.chdir(tmp_path)
     Path("list.txt").write_text("".join(f"{line}\n" for line in MADE_UP))
 

@@ -16,7 +16,9 @@ import pytest
 from calling import MADE_UP
 
 from moreish.faces.cli import app, generate
+from moreish.learning import choose
 from moreish.runs import cache
+from moreish.text.corpus import Corpus
 
 COMMANDS = [command.name for command in app.registered_commands]
 UNIQUE = len(set(MADE_UP))
@@ -245,6 +247,25 @@ def test_more_with_a_model_of_ones_choice(moreish):
         found = moreish("more", *flags, "list.txt", "-n", "2", "--json").json
         assert found["model"] == model and found["why"] == f"{model}, as asked for"
     assert "ngram of order" in moreish("more", "list.txt", "-n", "2", "--json").json["why"]
+
+
+def test_more_takes_a_mixture_where_there_are_lines_and_time_enough(moreish, monkeypatch):
+    monkeypatch.setattr(choose, "LEAST_LINES", 200)
+    found = moreish("more", "list.txt", "-n", "3", "--json").json
+    train = len(Corpus.read("list.txt").train)
+    assert found["model"] == "mixture" and f"of {train} lines" in found["why"]
+    assert moreish("more", "list.txt", "-n", "3", "--json", "--seed", "2").json["why"] == found["why"]
+    short = moreish("more", "list.txt", "-n", "3", "--time", "1", "--json").json
+    assert short["model"] == "ngram" and "With more than 1 s a mixture" in short["why"]
+
+
+def test_more_gives_a_network_no_more_than_its_time(moreish):
+    why = moreish("more", "list.txt", "-n", "2", "--time", "1.5", "--model", "gru", "--json").json["why"]
+    assert re.fullmatch(
+        r"gru, as asked for; 1\.5 s are enough for \d+ of the 300 steps that it would take in full", why
+    )
+    for time in ("0", "nan", "-3", "soon"):
+        assert moreish("more", "list.txt", "-n", "2", "--time", time).code == 2
 
 
 def test_a_cache_that_cannot_be_used_is_a_warning(moreish):

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import random
 import re
+from dataclasses import replace
 
 import pytest
 
+from moreish.errors import ConfigError
 from moreish.learning import choose as choose_module
-from moreish.learning.choose import choose
+from moreish.learning.choose import choose, choose_order
 from moreish.learning.evaluate import evaluate
-from moreish.learning.fit import fit
+from moreish.learning.fit import fit, make_recipe
 from moreish.text.corpus import Corpus
 
 chooser = random.Random(9)
@@ -38,7 +40,7 @@ LISTS = {
 @pytest.mark.parametrize("name", LISTS)
 def test_the_order_is_the_best_of_those_tried_and_the_sentence_is_true(name):
     corpus = LISTS[name]
-    model, settings, why = choose(corpus)
+    model, settings, why = choose_order(corpus)
     assert model == "ngram" and settings.keys() == {"order"}
     said = re.fullmatch(
         r"ngram of order (\d+): (\d+\.\d{4}) nats per symbol (on the lines held out|in (\d+) folds), "
@@ -58,17 +60,17 @@ def test_the_order_is_the_best_of_those_tried_and_the_sentence_is_true(name):
     assert said[2] == f"{losses[settings['order']]:.4f}"
     nothing = math.log(len(corpus.alphabet))
     assert said[8] == f"{nothing:.4f}" and (said[9] is None) == (losses[settings["order"]] < nothing)
-    assert choose(corpus) == (model, settings, why)
+    assert choose_order(corpus) == (model, settings, why)
 
 
 def test_long_contexts_for_regular_lists_and_short_ones_for_noise():
-    assert choose(LISTS["names"])[1]["order"] > choose(LISTS["noise"])[1]["order"]
-    assert choose(LISTS["words"])[1]["order"] <= 3
+    assert choose_order(LISTS["names"])[1]["order"] > choose_order(LISTS["noise"])[1]["order"]
+    assert choose_order(LISTS["words"])[1]["order"] <= 3
 
 
 def test_one_unique_line_leaves_nothing_to_choose_by():
     for lines in (["a"], ["ana"] * 300):
-        model, settings, why = choose(Corpus.of(lines))
+        model, settings, why = choose_order(Corpus.of(lines))
         assert (model, settings) == ("ngram", {"order": 3}) and "one unique line" in why
         assert fit(Corpus.of(lines), model, why=why, **settings).recipe.why == why
 
@@ -76,5 +78,54 @@ def test_one_unique_line_leaves_nothing_to_choose_by():
 def test_of_many_lines_not_every_order_is_tried(monkeypatch):
     monkeypatch.setattr(choose_module, "MANY_BYTES", 1000)
     monkeypatch.setattr(choose_module, "held_out_loss", None)
-    assert choose(LISTS["names"])[:2] == ("ngram", {"order": 7})
-    assert choose(LISTS["words"])[:2] == ("ngram", {"order": 4})
+    assert choose_order(LISTS["names"])[:2] == ("ngram", {"order": 7})
+    assert choose_order(LISTS["words"])[:2] == ("ngram", {"order": 4})
+
+
+# By the list and the time.
+
+
+@pytest.mark.parametrize("name", ["few", "three", "two", "words", "han"])
+@pytest.mark.parametrize("time", [None, 30.0])
+def test_short_lists_and_large_alphabets_are_counted(name, time):
+    assert choose(LISTS[name], time) == choose_order(LISTS[name])
+
+
+@pytest.mark.parametrize("name", ["names", "noise", "graphemes", "bytes", "lecture", "none"])
+def test_two_hundred_lines_and_time_enough_are_worth_a_mixture(name):
+    model, settings, why = choose(LISTS[name])
+    assert (model, settings) == ("mixture", {}) and f"of {len(LISTS[name].train):,} lines" in why
+
+
+@pytest.mark.parametrize("seconds_a_step, wanted", [(0.01, "all"), (1.0, "some"), (20.0, "none")])
+def test_the_time_decides_how_long_a_mixture_learns_and_whether(seconds_a_step, wanted, monkeypatch):
+    def planned(corpus, recipe, time, device, *, most, evaluated):
+        assert not evaluated
+        return replace(recipe, steps=min(most, max(1, int(time / seconds_a_step))))
+
+    monkeypatch.setattr(choose_module, "plan", planned)
+    full = make_recipe(LISTS["names"], "mixture").steps
+    model, settings, why = choose(LISTS["names"], 8.0)
+    if wanted == "all":
+        assert (model, settings) == ("mixture", {}) and why.endswith("8 s are enough to learn how")
+    elif wanted == "some":
+        assert (model, settings) == ("mixture", {"steps": 8}) and f"8 s are enough for 8 of the {full} steps" in why
+    else:
+        assert model == "ngram" and settings == choose_order(LISTS["names"])[1]
+        assert why.endswith(". With more than 8 s a mixture would predict better: see --time")
+
+
+def test_a_list_too_long_for_the_time_is_counted_and_nothing_else_is_tried(monkeypatch):
+    monkeypatch.setattr(choose_module, "plan", None)
+    monkeypatch.setattr(choose_module, "MOST_BYTES_A_SECOND", 100)
+    for time in (1.0, 20.0):
+        model, _, why = choose(LISTS["names"], time)
+        assert model == "ngram" and f"With more than {time:g} s a mixture" in why
+    monkeypatch.setattr(choose_module, "MOST_BYTES", 100)
+    assert choose(LISTS["names"]) == choose_order(LISTS["names"])
+
+
+@pytest.mark.parametrize("time", [0, -1.0, math.nan, math.inf, True, "30"])
+def test_what_is_no_time_is_refused(time, types_unchecked):
+    with pytest.raises(ConfigError, match="not a number of seconds"):
+        choose(LISTS["names"], time)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from moreish.errors import ConfigError, MoreishError, UsageError
-from moreish.learning.choose import choose
+from moreish.learning.choose import choose_order
 from moreish.learning.evaluate import evaluate
 from moreish.learning.fit import Evaluated, Step, fit
 from moreish.models.catalog import MODELS
@@ -44,7 +44,7 @@ def test_every_rung_is_what_fit_and_evaluate_say(brief):
     corpus = Corpus.of(MANY, name="mine")
     found = ladder(corpus, models=[*COUNTING, "one-layer", "mlp"], seed=3)
     assert [row.model for row in found.rungs] == [*COUNTING, "one-layer", "mlp"]
-    asked = {"ngram": choose(corpus)[1], "one-layer": {"steps": 3, "batch": 16}, "mlp": {"steps": 3, "batch": 16}}
+    asked = {"ngram": choose_order(corpus)[1], "one-layer": {"steps": 3, "batch": 16}, "mlp": {"steps": 3, "batch": 16}}
     alone = {}
     for row in found.rungs:
         trained = fit(corpus, row.model, seed=3, **asked.get(row.model, {}))
@@ -125,7 +125,7 @@ def test_a_reference_that_breaks_leaves_its_place_to_the_first_that_stands(brief
     def no_order(corpus):
         raise MoreishError("no order fits.")
 
-    monkeypatch.setattr(ladder_module, "choose", no_order)
+    monkeypatch.setattr(ladder_module, "choose_order", no_order)
     found = ladder(Corpus.of(MANY, name="mine"), models=["unigram", "bigram", "ngram"])
     assert found.reference == "unigram" and found.rungs[1].difference < 0 and found.rungs[2].failed == "no order fits."
 

@@ -18,7 +18,7 @@ from moreish.faces.terminal import (
     score_table,
 )
 from moreish.generating.sample import sample
-from moreish.learning.choose import choose
+from moreish.learning.choose import choose_order
 from moreish.learning.evaluate import evaluate
 from moreish.learning.fit import fit
 from moreish.learning.recipe import Trained
@@ -39,10 +39,10 @@ def tour(console: Console) -> None:
     console.print(hygiene_report(inspect(LIST)))
 
     corpus = Corpus.read(LIST)
-    name, settings, why = choose(corpus)
+    name, settings, why = choose_order(corpus)
     _step(
         console, "2. More things like them, truly new, with an honest word on each",
-        f"moreish more {LIST} -n 12 --new-only --seed {SEED}",
+        f"moreish more {LIST} -n 12 --new-only --model {name} --order {settings['order']} --seed {SEED}",
     )  # fmt: skip
     trained = fit(corpus, name, why=why, **settings)
     console.print(Text(f"{why}.", "dim"))
@@ -62,15 +62,15 @@ def tour(console: Console) -> None:
     table = bigram_table(fit(corpus, "bigram"))
     console.print(bigram_picture(table, console.width, has_colour(console)), soft_wrap=True)
 
+    other = Corpus.read(OTHER)
+    model, chosen, why = choose_order(other)
     _step(
         console,
         f"6. Another list: {OTHER}, saved as a run and loaded again",
-        f"moreish more {OTHER} -n 8 --new-only --seed {SEED}",
+        f"moreish more {OTHER} -n 8 --new-only --model {model} --order {chosen['order']} --seed {SEED}",
     )
     with tempfile.TemporaryDirectory() as scratch:
         run = Path(scratch) / "dinosaurs"
-        other = Corpus.read(OTHER)
-        model, chosen, why = choose(other)
         save(fit(other, model, why=why, **chosen), run)
         found = sample(load(run), 8, new_only=True, distinct=True, seed=SEED)
     console.print(Text(", ".join(line.text for line in found.lines), "bold"))

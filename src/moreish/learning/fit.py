@@ -82,12 +82,14 @@ def make_recipe(
     time: float | None = None,
     why: str = "",
     device: str = "cpu",
+    evaluated: bool = True,
     **asked: Any,
 ) -> Recipe:
     """A complete recipe from what was asked; what was not is tuned to the model and the list's size.
 
     Args:
         time: seconds that learning may take on this machine, evaluation included; plans the steps.
+        evaluated: whether there will be evaluations while it learns and at the end.
         asked: the model's settings (`hidden=200`) and those of learning (`lr=0.1`; `learning_keys` lists them).
 
     Raises:
@@ -128,7 +130,7 @@ def make_recipe(
         raise ConfigError(
             f"--patience needs a dev part, and {corpus.name} has none. Leave it out, or use --split unique."
         )
-    return recipe if time is None else plan(corpus, recipe, time, device)
+    return recipe if time is None else plan(corpus, recipe, time, device, evaluated=evaluated)
 
 
 def events(
@@ -197,8 +199,9 @@ def fit(corpus: Corpus, model: str = "ngram", *, device: str = "cpu", **asked: A
     Raises:
         ConfigError: an unknown model or setting, or a value it refuses.
     """
-    recipe = make_recipe(corpus, model, device=device, **asked)
-    if recipe.method == "minibatches":
+    watched = bool(asked.get("patience")) or asked.get("use") == "best"
+    recipe = make_recipe(corpus, model, device=device, evaluated=watched, **asked)
+    if recipe.use == "best" or recipe.patience:  # evaluations decide something
         for event in events(corpus, recipe, device):
             if isinstance(event, Finished):
                 return event.trained

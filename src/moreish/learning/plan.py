@@ -21,14 +21,25 @@ RESERVE = 0.04
 EVALUATIONS = 10
 
 
-def plan(corpus: Corpus, recipe: Recipe, seconds: float, device: str = "cpu") -> Recipe:
-    """The same recipe with as many steps as fit into `seconds` on this machine, evaluations included.
+def plan(
+    corpus: Corpus,
+    recipe: Recipe,
+    seconds: float,
+    device: str = "cpu",
+    *,
+    most: int = MOST_STEPS,
+    evaluated: bool = True,
+) -> Recipe:
+    """The same recipe with as many steps as fit into `seconds` on this machine.
+
+    Args:
+        most: no more steps than these, whatever the time.
+        evaluated: whether evaluations, on dev while it learns and on train and dev at the end, take of the time.
 
     Raises:
         ConfigError: the time is no positive number, or too short for a single step.
     """
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not LEAST <= seconds <= MOST:
-        raise ConfigError(f"time={seconds!r} is not a number of seconds from {LEAST} to {MOST:,.0f}. Use 30, say.")
+    check_seconds(seconds)
     began = clock.perf_counter()
     training = begin(replace(recipe, steps=MOST_STEPS), corpus.train, corpus.alphabet, device)
     beginning = clock.perf_counter() - began  # once more when the training itself begins
@@ -39,7 +50,7 @@ def plan(corpus: Corpus, recipe: Recipe, seconds: float, device: str = "cpu") ->
         training.advance()
         tried += 1
     a_step = (clock.perf_counter() - at) / tried
-    evaluating = _evaluating(training.result(), corpus)
+    evaluating = _evaluating(training.result(), corpus) if evaluated else 0.0
     left = seconds * (1 - RESERVE) - (clock.perf_counter() - began) - beginning - evaluating
     steps = math.floor(left / a_step)
     if steps < 1:
@@ -47,7 +58,17 @@ def plan(corpus: Corpus, recipe: Recipe, seconds: float, device: str = "cpu") ->
             f"time={seconds:g} is too short: a step of {recipe.model} takes {a_step:.2f} s here, and evaluating "
             f"{evaluating:.1f} s. Give more time, or a smaller model."
         )
-    return replace(recipe, steps=min(steps, MOST_STEPS))
+    return replace(recipe, steps=min(steps, most))
+
+
+def check_seconds(seconds: float) -> None:
+    """Refuse what is no time to learn in.
+
+    Raises:
+        ConfigError
+    """
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not LEAST <= seconds <= MOST:
+        raise ConfigError(f"time={seconds!r} is not a number of seconds from {LEAST} to {MOST:,.0f}. Use 30, say.")
 
 
 def _evaluating(model, corpus: Corpus) -> float:

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from moreish.errors import ListError, MoreishError, RunError, StorageError
-from moreish.learning.choose import choose
-from moreish.learning.fit import fit
+from moreish.learning.choose import choose, steps_in
+from moreish.learning.fit import fit, make_recipe
+from moreish.learning.plan import check_seconds
 from moreish.learning.recipe import Trained
 from moreish.runs.directory import load, remove
 from moreish.runs.place import RUN_FILE
@@ -23,7 +24,9 @@ from moreish.storage import exists, make_directory, names
 from moreish.text.corpus import Corpus
 from moreish.text.reading import ReadOptions, ReadReport, blocks
 
-RECIPES = 1
+TIME = 30.0
+"""Seconds that a list may take to learn, unless told otherwise."""
+RECIPES = 2
 """Raised whenever the same request would now be learnt differently, so that older runs are not taken for it."""
 MOST_KEPT = 32
 OURS = re.compile(r"[0-9a-f]{16}")
@@ -51,17 +54,26 @@ def cache_directory() -> Path:
 
 
 def learn_once(
-    source: str, options: ReadOptions, symbols: str, model: str, settings: dict[str, Any], *, fresh: bool = False
+    source: str,
+    options: ReadOptions,
+    symbols: str,
+    model: str,
+    settings: dict[str, Any],
+    *,
+    time: float = TIME,
+    fresh: bool = False,
 ) -> Learnt:
     """Learn a list, or take what was learnt of it before.
 
     Args:
         model: an id of MODELS, or `auto`.
+        time: seconds that learning may take; decides what `auto` chooses.
         fresh: learn again even if this list is known.
 
     Raises:
         MoreishError: the list cannot be read or learnt. A cache that cannot be used is a warning, not an error.
     """
+    check_seconds(time)
     report = ReadReport()
     corpus: Corpus | None = None
     if source == "-":
@@ -71,7 +83,7 @@ def learn_once(
         for _ in blocks(source, options, report):
             pass
         fingerprint = report.sha256
-    asked = json.dumps([RECIPES, fingerprint, symbols, model, settings], sort_keys=True)
+    asked = json.dumps([RECIPES, fingerprint, symbols, model, settings, time], sort_keys=True)
     key = hashlib.sha256(asked.encode()).hexdigest()[:16]
     place = cache_directory() / key
     with suppress(MoreishError):  # a damaged one is learnt anew
@@ -85,10 +97,15 @@ def learn_once(
     if corpus.fingerprint != fingerprint:
         raise ListError(f"{report.name} changed while it was read. Let it rest and run the command again.")
     if model == "auto":
-        name, chosen, why = choose(corpus)
-        trained = fit(corpus, name, why=why, **chosen)
+        name, chosen, why = choose(corpus, time)
     else:
-        trained = fit(corpus, model, why=f"{model}, as asked for", **settings)
+        name, chosen, why = model, dict(settings), f"{model}, as asked for"
+        if "steps" not in settings:
+            steps, full = steps_in(corpus, make_recipe(corpus, model, **settings), time)
+            if steps < full:
+                chosen["steps"] = steps
+                why += f"; {time:g} s are enough for {steps:,} of the {full:,} steps that it would take in full"
+    trained = fit(corpus, name, why=why, **chosen)
     warnings = list(report.warnings)
     try:
         make_directory(place.parent)

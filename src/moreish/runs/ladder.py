@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from moreish.errors import ConfigError, MoreishError, UsageError
-from moreish.learning.choose import choose
+from moreish.learning.choose import choose_order
 from moreish.learning.evaluate import Evaluation, evaluate
 from moreish.learning.fit import Evaluated, Finished, Step, events, make_recipe
 from moreish.learning.recipe import MOST_STEPS, Recipe, Trained
@@ -220,7 +220,7 @@ def _recipe(corpus: Corpus, name: str, share: float | None, seed: int, device: s
     Evaluations on the way are left out where nothing hangs on them: they would take a good part of a short time.
     """
     if share is None:
-        settings = choose(corpus)[1] if name == "ngram" else {}
+        settings = choose_order(corpus)[1] if name == "ngram" else {}
         recipe = make_recipe(corpus, name, seed=seed, device=device, **settings)
         return recipe, recipe.steps
     if corpus.kfold:  # each fold learns, and then the list as a whole

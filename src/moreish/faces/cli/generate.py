@@ -40,6 +40,7 @@ from moreish.faces.cli.options import (
     TopK,
     TopP,
     check_device,
+    number,
     read_options,
 )
 
@@ -58,6 +59,9 @@ def more(
     model: Annotated[
         str, typer.Option("--model", metavar="NAME", help="Which model; auto chooses what suits the list.")
     ] = "auto",
+    time: Annotated[
+        float, typer.Option("--time", parser=number, metavar="SECONDS", help="What learning may take, the first time.")
+    ] = 30.0,
     fresh: Annotated[bool, typer.Option("--fresh", help="Learn again, even if this list was learnt before.")] = False,
     temperature: Temperature = 1.0,
     top_k: TopK = None,
@@ -88,7 +92,7 @@ def more(
     from moreish.runs.cache import learn_once
 
     with working(f"reading {source}", quiet=json):
-        learnt = learn_once(source, options, symbols, model, settings, fresh=fresh)
+        learnt = learn_once(source, options, symbols, model, settings, time=time, fresh=fresh)
     for warning in learnt.warnings:
         note(f"warning: {warning}")
     if is_terminal() and not json:
