@@ -44,6 +44,17 @@ def fresh(shape: tuple[int, ...], how: str, fan_in: int, gain: float, generator:
     return parameter
 
 
+def may_fuse(*parts: nn.Module) -> bool:
+    """Whether an op may do at once what these modules do one by one: on a processor, in one precision, unwatched."""
+    return (
+        not torch.compiler.is_compiling()
+        and not torch.is_autocast_enabled("cpu")
+        # A hook on a part wants to see what that part gives.
+        and not any(part._forward_hooks or part._forward_pre_hooks or part._backward_hooks for part in parts)
+        and all(p.device.type == "cpu" for p in parts[0]._parameters.values() if p is not None)
+    )
+
+
 class Embedding(nn.Module):
     """A row of `width` numbers for each id."""
 

@@ -23,7 +23,7 @@ from moreish.text.lines import Lines
 TEXTS = ["ab", "abba", "b", "bab", "aab", "ab", "abab", "ba", "bb", "b"]
 SMOOTHINGS = ["none", "add-1", "witten-bell", "kneser-ney"]
 ALWAYS = ["reading-in-chunks", "later-symbols", "rows-apart", "select-commutes", "nothing-changed"]
-ALWAYS += ["batch-first", "nats-of-logits"]
+ALWAYS += ["batch-first", "reader-reads-alike", "nats-of-logits"]
 FRESH = ["same-seed", "config-round-trip", "fresh-loss"]
 
 
@@ -226,6 +226,15 @@ class ScoresPeeking(Liar):
         return -torch.log_softmax(logits, -1).gather(-1, targets[..., None])[..., 0]
 
 
+class SamplesFromAnotherModel(Liar):
+    def reader(self):
+        def read(tokens, state):
+            logits, state = self(tokens, state)
+            return logits / 2, state
+
+        return read
+
+
 class WrongShape(Liar):
     def forward(self, tokens, state):
         logits, state = super().forward(tokens, state)
@@ -261,13 +270,14 @@ LIES = [
     (SumsToMore, "sums-to-one"),
     (ScoresAnotherModel, "nats-of-logits"),
     (ScoresPeeking, "nats-of-logits"),
+    (SamplesFromAnotherModel, "reader-reads-alike"),
     (WrongShape, "batch-first"),
     (Nothing, "rows-apart"),
 ]
 
 
 def test_the_model_that_the_liars_inherit_is_honest():
-    assert len(check_model(factory(Liar))) == 13
+    assert len(check_model(factory(Liar))) == 14
     assert sorted(check_model(Liar(LiarConfig(5)))) == sorted(
         [*ALWAYS, "every-gradient", "learns-by-heart", "sums-to-one"]
     )

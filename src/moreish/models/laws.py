@@ -6,6 +6,7 @@
     select-commutes        choosing rows of a state, then reading, is reading, then choosing rows
     nothing-changed        reading changes neither tokens nor state nor the model's tensors
     batch-first            every tensor in a state has the batch first
+    reader-reads-alike     what `reader` gives reads as the model does
     nats-of-logits         target_nats gives what the logits say: a model is measured by what it samples from
     same-seed              the same seed gives the same parameters
     config-round-trip      config -> dict -> config -> weights gives equal logits
@@ -105,6 +106,7 @@ class _Laws:
             "select-commutes": self.select_commutes,
             "nothing-changed": self.nothing_changed,
             "batch-first": self.batch_first,
+            "reader-reads-alike": self.reader_reads_alike,
             "nats-of-logits": self.nats_of_logits,
         }
         if self.fresh:
@@ -198,6 +200,22 @@ class _Laws:
             for tensor in (*_tensors(state), *_tensors(after)):
                 if not tensor.ndim or tensor.shape[0] != rows:
                     raise _Seen(f"a state's tensor has shape {tuple(tensor.shape)} for a batch of {rows}")
+
+    def reader_reads_alike(self) -> None:
+        with torch.no_grad():
+            tokens, state = self.tokens(), self.model.begin(ROWS)
+            wanted, after = self.model(tokens, state)
+            beyond, _ = self.model(tokens[:, 1:2], after)
+        reader = self.model.reader()
+        # A model that reads itself may keep what it works out, and nothing made in inference mode can be learnt from.
+        with torch.no_grad() if reader is self.model else torch.inference_mode():
+            found = []
+            for symbol in tokens.split(1, 1):
+                logits, state = reader(symbol, state)
+                found.append(logits)
+            self.same(wanted, torch.cat(found, 1), "read symbol by symbol by the model's reader")
+            self.same(beyond, reader(tokens[:, 1:2], state)[0], "read on from where its reader ended")
+            self.same(wanted, reader(tokens, self.model.begin(ROWS))[0], "read at once by the model's reader")
 
     @torch.no_grad()
     def nats_of_logits(self) -> None:

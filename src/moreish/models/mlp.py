@@ -8,6 +8,7 @@ dropout by choice, characters for words.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,9 +16,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from moreish.layers import GAINS, BatchNorm, Dropout, Embedding, Linear
+from moreish.layers import GAINS, BatchNorm, Dropout, Embedding, Linear, may_fuse
 from moreish.models.model import WindowModel, check_flag, check_share, check_size, check_whole, setting
 from moreish.ops.pointwise import tanh
+from moreish.ops.windows import WORTH, embed_linear, slot_table, slots_of, sum_slots
 from moreish.randomness import stream
 from moreish.shapes import BOUNDARY
 
@@ -93,14 +95,49 @@ class MLP(WindowModel):
 
     def score(self, windows: Int[Tensor, "M C"]) -> Float[Tensor, "M V"]:
         ids = blanked(windows, self.config.symbols) if self.config.blank else windows
-        x = embedded = self.embedding(ids).flatten(1)
+        first = self._first()
+        worth = len(ids) >= WORTH * len(self.embedding.weight) and self.direct is None
+        if worth and may_fuse(self.embedding, first):
+            return self._above(embed_linear(ids, self.embedding.weight, first.weight, first.bias))
+        embedded = self.embedding(ids).flatten(1)
+        logits = self._above(first(embedded))
+        return logits if self.direct is None else logits + self.direct(embedded)
+
+    def reader(self) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """Symbol by symbol, with what each symbol brings to the first layer from each slot worked out once."""
+        first = self._first()
+        if self.training or self.direct is not None or not may_fuse(self.embedding, first):
+            return self
+        symbols = len(self.embedding.weight)
+        with torch.no_grad():
+            table = slot_table(self.embedding.weight, first.weight)
+            if first.bias is not None:
+                table[-symbols:] += first.bias  # each window takes one row of its last slot
+            rows = slots_of(torch.zeros(1, self.context, dtype=torch.long), symbols)
+
+        def read(tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+            if tokens.shape[1] != 1:
+                return self(tokens, state)
+            windows = torch.cat([state, tokens], 1)
+            ids = blanked(windows, self.config.symbols) if self.config.blank else windows
+            return self._above(sum_slots(ids + rows, table))[:, None], windows[:, 1:]
+
+        return read
+
+    def _first(self) -> Linear:
+        first = self.hidden[0]
+        assert isinstance(first, Linear)
+        return first
+
+    def _above(self, x: Float[Tensor, "M H"]) -> Float[Tensor, "M V"]:
+        """Logits from what the first layer's linear map gives."""
         for i, hidden in enumerate(self.hidden):
-            x = hidden(x)
+            if i:
+                x = hidden(x)
             if self.norms is not None:
                 x = self.norms[i](x)
             x = self.dropout(tanh(x))
-        logits = self.output(x)
-        return logits if self.direct is None else logits + self.direct(embedded)
+        return self.output(x)
 
 
 class MLPBatchNorm(MLP):

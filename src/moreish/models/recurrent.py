@@ -8,8 +8,9 @@ what a layer gives upwards (Zaremba et al. 2014, section 3.1), recurrent weights
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -109,11 +110,19 @@ class Layer(nn.Module):
             "start": start,
             # Under autocast the product is of lower precision than the states it is added to.
             "table": linear(x, self.input, self.bias).to(start.dtype),
-            "weight": self.hidden,
         }
+        return self.op(turns, ids, **inputs, **self._applied())
+
+    def step(self, state: Float[Tensor, "B W"], x: Float[Tensor, "B G"]) -> Float[Tensor, "B W"]:
+        """The state after one symbol more, from what it brings."""
+        return self.op.step(state, x, **self._applied())
+
+    def _applied(self) -> dict[str, Tensor]:
+        """What is applied to a state, as the op names it."""
+        applied: dict[str, Tensor] = {"weight": self.hidden}
         if self.candidate is not None:
-            inputs["bias"] = self.candidate
-        return self.op(turns, ids, **inputs)
+            applied["bias"] = self.candidate
+        return applied
 
 
 class Recurrent(LanguageModel[Tensor]):
@@ -155,6 +164,24 @@ class Recurrent(LanguageModel[Tensor]):
         layers = self.states(tokens.t().reshape(-1), side_by_side(rows, long), state)
         logits = self.output(self.dropout(self.given(layers[-1])))
         return logits.unflatten(0, (long, rows)).transpose(0, 1), torch.stack([all_[-rows:] for all_ in layers], 1)
+
+    def reader(self) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """Symbol by symbol, with what each symbol brings to the first layer worked out once."""
+        if self.training:
+            return self
+        first, *above = cast("list[Layer]", list(self.layers))
+        with torch.no_grad():
+            table = linear(self.embedding.weight, first.input, first.bias)
+
+        def read(tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+            if tokens.shape[1] != 1:
+                return self(tokens, state)
+            after = [first.step(state[:, 0], table.index_select(0, tokens[:, 0]))]
+            for layer, before in zip(above, state.unbind(1)[1:]):
+                after.append(layer.step(before, linear(self.given(after[-1]), layer.input, layer.bias)))
+            return self.output(self.given(after[-1]))[:, None], torch.stack(after, 1)
+
+        return read
 
     def read_lines(self, tokens: Int[Tensor, " N"], lengths: Int[Tensor, " B"]) -> Float[Tensor, "N V"]:
         """Lines that have ended are left out, and prefixes that lines share are computed once.

@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from moreish.errors import ConfigError
-from moreish.layers import GAINS, OUTPUT_SCALE, Dropout, Embedding, LayerNorm, Linear, RMSNorm
+from moreish.layers import GAINS, OUTPUT_SCALE, Dropout, Embedding, LayerNorm, Linear, RMSNorm, may_fuse
 from moreish.models.model import (
     LanguageModel,
     check_choice,
@@ -244,15 +244,7 @@ class Transformer(LanguageModel[Cache]):
         return linear(x, self.embedding.weight) if self.output is None else self.output(x)
 
     def _fusible(self, packed: Packed) -> bool:
-        return (
-            self._plain
-            and self.fused
-            and packed.tokens.device.type == "cpu"
-            and packed.tokens.shape[1] <= FUSED_PLACES
-            and not torch.is_autocast_enabled("cpu")
-            # A hook on a part wants to see what that part gives.
-            and not any(m._forward_hooks or m._forward_pre_hooks or m._backward_hooks for m in self._parts)
-        )
+        return self._plain and self.fused and packed.tokens.shape[1] <= FUSED_PLACES and may_fuse(*self._parts)
 
     def _weights(self) -> tuple[Ends, list[BlockWeights]]:
         """What `decoder` takes: the parameters in the order in which they were made."""
