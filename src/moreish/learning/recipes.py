@@ -32,7 +32,8 @@ TUNED: dict[str, Tuned] = {
 PASSES: dict[str, float] = {"mlp": 14.0, "wavenet": 10.0, "gru": 13.0, "lstm": 13.0, "transformer": 13.0, "rnn": 13.0,
                             "mixture": 5.0}  # fmt: skip
 DEFAULT_PASSES = 14.0
-LEAST_STEPS = 300
+LEAST_STEPS = 40
+"""Below, a network has hardly begun; far above, a list of a few hundred lines is learnt by heart (`docs/log.md`)."""
 FEWER_STEPS = {"mixture": 20}
 """Its tables know a short list from the start: what weighs them has little to learn there, and soon learns too much."""
 MOST_STEPS = 60_000
