@@ -227,3 +227,28 @@ def test_a_recipe_and_its_lines_make_the_model_again():
         trained = quick(corpus, name)
         again = fit_lines(trained.recipe, corpus.train, corpus.alphabet).state_dict()
         assert all(torch.equal(value, again[key]) for key, value in trained.model.state_dict().items())
+
+
+# The lectures' own.
+
+
+def test_the_lectures_network_needs_only_what_the_lecture_says():
+    recipe = make_recipe(
+        Corpus.of(FEW), "mlp", context=3, embedding=10, hidden=200, optimizer="sgd", lr=0.1, schedule="step", batch=32,
+        batch_of="windows", steps=200_000,
+    )  # fmt: skip
+    config = MODELS["mlp"].configure(symbols=27, **recipe.settings)
+    assert (config.layers, config.dropout, config.direct, config.blank) == (1, 0.0, False, False)
+    parameters = sum(p.numel() for p in MODELS["mlp"].build(config).parameters())
+    assert parameters == 27 * 10 + 30 * 200 + 200 + 200 * 27 + 27 == 11_897, "as the lecture counts them"
+    nothing = ("momentum", "weight_decay", "warmup", "clip", "average", "label_smoothing", "patience")
+    assert {getattr(recipe, name) for name in nothing} == {0} and recipe.use == "last"
+
+
+@pytest.mark.parametrize("asked, layers, dropout", [
+    ({}, 2, 0.1), ({"context": 5}, 2, 0.1), ({"dropout": 0.3}, 2, 0.3), ({"hidden": 64}, 1, 0.0),
+    ({"layers": 3}, 3, 0.0),
+])  # fmt: skip
+def test_sizes_that_go_together_are_taken_together(asked, layers, dropout):
+    config = MODELS["mlp"].configure(symbols=5, **make_recipe(Corpus.of(FEW), "mlp", **asked).settings)
+    assert (config.layers, config.dropout) == (layers, dropout)

@@ -18,6 +18,11 @@ NETWORK: Tuned = {"optimizer": "adamw", "lr": 3e-3, "schedule": "cosine", "warmu
                   "weight_decay": 0.1, "average": 0.998, "use": "average", "clip": 1.0}  # fmt: skip
 """What suits a network about which nothing more is known."""
 
+DESCENT: Tuned = {**NETWORK, "optimizer": "sgd", "lr": 0.1, "schedule": "constant", "warmup": 0.0, "weight_decay": 0.0,
+                  "average": 0.0, "use": "last", "clip": 0.0}  # fmt: skip
+"""For who asks for SGD: as in the lectures, without anything they do not have."""
+SIZES: dict[str, tuple[set[str], Tuned]] = {"mlp": ({"hidden", "layers"}, {"layers": 2, "dropout": 0.1})}
+"""Settings of a model that go together with the default of others, and so are taken where none of these is given."""
 TUNED: dict[str, Tuned] = {
     "one-layer": {"lr": 0.1, "weight_decay": 0.0},
     "mlp": {"lr": 5e-3},
@@ -49,7 +54,13 @@ def defaults(model: str) -> Tuned:
 
 def tuned(model: str, corpus: Corpus, settings: Tuned, learning: Tuned) -> tuple[Tuned, Tuned]:
     """A model's settings and how it learns this list, what was asked for taking the first place."""
-    found = {**NETWORK, **TUNED.get(model, {}), **learning}
+    if learning.get("optimizer") == "sgd":
+        found = {**DESCENT, **learning}
+    else:
+        found = {**NETWORK, **TUNED.get(model, {}), **learning}
+    together, sizes = SIZES.get(model, (set(), {}))
+    if not together & settings.keys():
+        settings = {**sizes, **settings}
     if learning.get("use") is None and not found["average"]:
         found["use"] = "last"
     if "steps" not in found:
