@@ -7,8 +7,11 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
 from moreish.faces.cli import run
+from moreish.learning import choose
+from moreish.text.corpus import Corpus
 
 PAGE = Path(__file__).parents[2] / "docs" / "json.md"
 SECTIONS = dict(re.findall(r"^## moreish (.+?)\n(.*?)(?=^## |\Z)", PAGE.read_text(encoding="utf-8"), re.S | re.M))
@@ -19,6 +22,15 @@ def bigram(tmp_path_factory: pytest.TempPathFactory) -> str:
     directory = str(tmp_path_factory.mktemp("json") / "run")
     assert run(["train", "dinosaurs", "--model", "bigram", "--run", directory]) == 0
     return directory
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A bigram model of makemore.py over the bundled list's symbols, knowing nothing."""
+    path = tmp_path_factory.mktemp("foreign") / "model.pt"
+    symbols = len(Corpus.read("dinosaurs").alphabet)
+    torch.save({"logits": torch.zeros(symbols, symbols)}, path)
+    return str(path)
 
 
 CASES = {
@@ -35,13 +47,25 @@ CASES = {
     "models --of RUN": ["models", "--of", "RUN"],
     "lists": ["lists"],
     "lists NAME": ["lists", "minerals"],
+    "ladder": ["ladder", "dinosaurs", "--models", "uniform,bigram", "--time", "2"],
+    "compare": ["compare", "RUN", "OTHER"],
+    "find-lr": ["find-lr", "dinosaurs", "--model", "mlp", "--hidden", "4", "--points", "20", "--seeds", "1"],
+    "import": ["import", "FOREIGN", "--list", "dinosaurs", "--run", "TMP"],
 }
 
 
 @pytest.mark.parametrize("section", CASES)
-def test_the_page_names_every_key_and_no_other(section, bigram, tmp_path, monkeypatch, capsys):
+def test_the_page_names_every_key_and_no_other(section, bigram, foreign, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("MOREISH_CACHE", str(tmp_path / "cache"))
-    words = [{"RUN": bigram, "TMP": str(tmp_path / "run")}.get(word, word) for word in CASES[section]]
+    monkeypatch.setattr(choose, "LEAST_LINES", 1000)  # an n-gram model, at once
+    other = str(tmp_path / "other")
+    if "OTHER" in CASES[section]:
+        assert run(["train", "dinosaurs", "--model", "unigram", "--run", other]) == 0
+        capsys.readouterr()
+    words = [
+        {"OTHER": other, "RUN": bigram, "TMP": str(tmp_path / "run"), "FOREIGN": foreign}.get(word, word)
+        for word in CASES[section]
+    ]
     assert run([*words, "--json"]) == 0
     rows = re.findall(r"^\| (`.+?) \|", SECTIONS[section], re.M)
     documented = {key for row in rows for key in re.findall(r"`(\w+)`", row)}

@@ -205,7 +205,9 @@ def test_small_batches_take_more_steps_at_a_rate(corpus):
 
 
 def test_training_that_breaks_down_is_told_as_such(corpus):
-    found = find_lr(corpus, "mlp", low=1e-2, high=1e6, **{**QUICK, "points": 80}, **SMALL, optimizer="sgd", weight_decay=0.1)
+    found = find_lr(
+        corpus, "mlp", low=1e-2, high=1e6, **{**QUICK, "points": 80}, **SMALL, optimizer="sgd", weight_decay=0.1
+    )
     losses = [p.loss for p in found.points]
     assert None in losses and losses[0] is not None and found.diverges_at
     broken = losses.index(None)
