@@ -38,7 +38,8 @@ IN_THE_WAY = {
     "copies between them and AdamW the rest",
     "gru": "each symbol waits for the one before it, so products are small and take a tenth of a step; gates, states "
     "and calls the rest",
-    "mlp": "products take half of a step; gathering the embeddings and adding up their gradients most of the rest",
+    "mlp": "little, for the products of the first layer, which are counted here, are looked up in tables of what each "
+    "symbol brings from each place; adding up the tables' gradients, tanh, AdamW and calls",
 }
 """What stands between a model's rate and the core's peak."""
 
