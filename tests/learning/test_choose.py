@@ -101,7 +101,9 @@ def test_two_hundred_lines_and_time_enough_are_worth_a_mixture(name):
 def test_the_time_decides_how_long_a_mixture_learns_and_whether(seconds_a_step, wanted, monkeypatch):
     def planned(corpus, recipe, time, device, *, most, evaluated):
         assert not evaluated
-        return replace(recipe, steps=min(most, max(1, int(time / seconds_a_step))))
+        if time < seconds_a_step:
+            raise ConfigError("too short")
+        return replace(recipe, steps=min(most, int(time / seconds_a_step)))
 
     monkeypatch.setattr(choose_module, "plan", planned)
     full = make_recipe(LISTS["names"], "mixture").steps
@@ -121,8 +123,18 @@ def test_a_list_too_long_for_the_time_is_counted_and_nothing_else_is_tried(monke
     for time in (1.0, 20.0):
         model, _, why = choose(LISTS["names"], time)
         assert model == "ngram" and f"With more than {time:g} s a mixture" in why
-    monkeypatch.setattr(choose_module, "MOST_BYTES", 100)
-    assert choose(LISTS["names"]) == choose_order(LISTS["names"])
+    for most in ("MOST_BYTES", "LONGEST"):
+        with monkeypatch.context() as patch:
+            patch.setattr(choose_module, most, 5)
+            assert choose(LISTS["names"]) == choose_order(LISTS["names"])
+
+
+def test_a_mixture_of_long_lines_takes_fewer_of_them_at_once(monkeypatch):
+    assert make_recipe(LISTS["names"], "mixture").batch == 128
+    monkeypatch.setattr("moreish.learning.recipes.MOST_CANDIDATES", 2000)
+    recipe = make_recipe(LISTS["names"], "mixture")
+    longer = make_recipe(Corpus.of([name * 3 for name in NAMES]), "mixture")
+    assert 1 <= longer.batch < recipe.batch < 128 and make_recipe(LISTS["names"], "mixture", batch=64).batch == 64
 
 
 @pytest.mark.parametrize("time", [0, -1.0, math.nan, math.inf, True, "30"])

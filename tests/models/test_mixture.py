@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 import random
 from collections import Counter, defaultdict
 from functools import partial
@@ -286,7 +288,47 @@ def test_a_list_too_long_for_its_tables_is_refused(monkeypatch):
         prepared()
 
 
+def test_a_line_too_long_is_refused(monkeypatch):
+    monkeypatch.setattr("moreish.models.tables.LONGEST", 7)
+    with pytest.raises(ConfigError, match="longest line has 8 symbols, more than the 7"):
+        prepared(["ab", "abababab"])
+
+
+def test_lines_that_begin_in_too_many_ways_are_refused(monkeypatch):
+    monkeypatch.setattr("moreish.models.mixture.EVERY_SYMBOL", 0)
+    monkeypatch.setattr("moreish.models.evidence.MOST_ENTRIES", 1000)
+    with pytest.raises(ConfigError, match=r"1,000 are held together\. Use a smaller --batch"):
+        prepared()
+
+
+def test_tables_too_large_to_be_written_out_are_read_row_by_row(monkeypatch):
+    model = stirred(prepared()).double()
+    tokens = torch.tensor([[0, 1, 2, 3], [0, 3, 3, 3]])
+    wanted = model(tokens, model.begin(2))[0]
+    monkeypatch.setattr("moreish.models.mixture.MOST_CELLS", 10)
+    assert torch.equal(model(tokens, model.begin(2))[0], wanted)
+
+
+def test_a_model_can_be_pickled_and_copied():
+    model = stirred(prepared())
+    tokens = torch.tensor([[0, 1, 2, 3]])
+    wanted = model(tokens, model.begin(1))[0]
+    for again in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+        assert torch.equal(again(tokens, again.begin(1))[0], wanted)
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name != "uniform"])
+@pytest.mark.parametrize("rows, long", [(2, 0), (0, 3), (0, 0)])
+def test_reading_nothing_gives_nothing(name, rows, long):
+    model = MODELS[name](symbols=7)
+    logits, _ = model(torch.zeros(rows, long, dtype=torch.long), model.begin(rows))
+    assert logits.shape == (rows, long, 7)
+
+
 BROKEN = {
+    "entry_symbols ": lambda t: t - 1,
+    "entry_symbols  ": lambda t: t.clone().fill_(3),
+    "log_unigram ": lambda t: t - 1000,
     "keys": lambda t: t.flip(0),
     "row_starts": lambda t: t + 1,
     "entry_symbols": lambda t: torch.full_like(t, 200),
@@ -301,8 +343,9 @@ BROKEN = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_tables_that_no_counting_gives_are_refused(name):
     model = prepared()
-    getattr(model, name).copy_(BROKEN[name](getattr(model, name).clone()))
-    with pytest.raises(ConfigError, match=name):
+    table = getattr(model, name.strip())
+    table.copy_(BROKEN[name](table.clone()))
+    with pytest.raises(ConfigError, match=name.strip()):
         model.check_tables()
 
 

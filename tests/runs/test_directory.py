@@ -17,7 +17,7 @@ import torch
 from failing_disk import Failing, Full
 
 from moreish import storage
-from moreish.errors import MoreishError, RunError, RunExists, RunLocked, StorageError
+from moreish.errors import MoreishError, RunError, RunExists, RunLocked, StorageError, UsageError
 from moreish.generating.sample import sample
 from moreish.learning.evaluate import evaluate
 from moreish.learning.fit import Evaluated, Finished, Step, events, make_recipe
@@ -183,6 +183,13 @@ def test_without_the_list_copies_are_still_known_and_nothing_is_called_near(tmp_
     with pytest.raises(RunError, match="Copy the run's directory"):
         save(again, tmp_path / "other")
     assert not (tmp_path / "other").exists()
+
+
+def test_a_model_that_holds_its_list_is_not_saved_as_if_it_did_not(tmp_path):
+    trained = quick(Corpus.of(MANY), "mixture")
+    with pytest.raises(UsageError, match="a mixture holds its list"):
+        save(trained, tmp_path / "run", keep_list=False)
+    assert not (tmp_path / "run").exists()
 
 
 # Which checkpoint.

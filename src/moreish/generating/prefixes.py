@@ -20,6 +20,8 @@ from moreish.models.model import LanguageModel, select
 
 KEPT_BYTES = 64 << 20
 """Memory for the prefixes that are kept, until the lines that begin with them have all been drawn."""
+ROOM = 4_096
+"""Prefixes for which there is room at first, at most as many as lines: copying rows to a larger place costs more."""
 SHARING = 0.9
 """Distinct prefixes for each line above which sharing no longer pays: each line is then read by itself."""
 
@@ -56,13 +58,14 @@ class Prefixes:
     def __init__(self, model: LanguageModel[Any], lay_out: LayOut, most: int, device: torch.device):
         self.reader, self.lay_out, self.most = reading(model), lay_out, most
         self.symbols = int(model.config.symbols)
-        self.rows = Rows(most, self.symbols, device)
+        room = most + min(most, ROOM)
+        self.rows = Rows(room, self.symbols, device)
         self.used = most
         self.room = KEPT_BYTES
         self.levels: list[_Level] = []
         # For each row and symbol the row of the prefix after it, or -1; and its number among its level's states.
-        self.after = torch.full((most, self.symbols), -1, dtype=torch.int32, device=device)
-        self.slots = torch.empty(most, dtype=torch.int64, device=device)
+        self.after = torch.full((room, self.symbols), -1, dtype=torch.int32, device=device)
+        self.slots = torch.empty(room, dtype=torch.int64, device=device)
 
     def stand(self, state: Any, last: Int[Tensor, " B"]) -> Place:
         """The place of lines that are in this state and about to read `last`: the root of all that is kept."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from moreish.errors import ConfigError
 from moreish.learning.evaluate import held_out_loss
 from moreish.learning.fit import fit, make_recipe
 from moreish.learning.plan import check_seconds, plan
@@ -20,10 +21,12 @@ from moreish.text.corpus import Corpus
 LEAST_LINES = 200
 LEAST_TIME = 5.0
 """Seconds below which a mixture of even a short list has not learnt what it needs."""
-MOST_BYTES_A_SECOND = 25_000
-"""Of a list, for each second there is: counting its tables takes half of the time then."""
+MOST_BYTES_A_SECOND = 10_000
+"""Of a list, for each second there is: counting its tables, twice, takes half of the time then."""
 MOST_BYTES = 3_000_000
 """Tables of more would fill the memory of a small machine."""
+LONGEST = 1_000
+"""Symbols of a line beyond which reading it place by place takes long."""
 LEAST_PART = 0.1
 """Of its recipe's steps, below which a mixture is worth no more than counting."""
 SMALL_ALPHABET = 256
@@ -34,23 +37,30 @@ MANY_BYTES = 20_000_000
 ORDER_FOR_MANY = 7
 
 
-def choose(corpus: Corpus, time: float | None = None, device: str = "cpu") -> tuple[str, dict[str, Any], str]:
+def choose(
+    corpus: Corpus, time: float | None = None, device: str = "cpu", evaluated: bool = False
+) -> tuple[str, dict[str, Any], str]:
     """The model and settings for this list, and one sentence why.
 
     Args:
         time: seconds that learning may take on this machine; None for as many as the recipe takes.
+        evaluated: whether evaluations take of that time.
     """
     if time is not None:
         check_seconds(time)
     lines, size = len(corpus.train), len(corpus.train.data)
-    if corpus.kfold or lines < LEAST_LINES or len(corpus.alphabet) > EVERY_SYMBOL or size > MOST_BYTES:
+    too_large = len(corpus.alphabet) > EVERY_SYMBOL or size > MOST_BYTES or corpus.longest > LONGEST
+    if corpus.kfold or lines < LEAST_LINES or too_large:
         return choose_order(corpus)
     if time is not None and (time < LEAST_TIME or size > time * MOST_BYTES_A_SECOND):
         return _for_want_of(time, corpus)
     reason = f"mixture: of {lines:,} lines, many count tables weighed against one another predict more than any alone"
     if time is None:
         return "mixture", {}, reason
-    steps, full = steps_in(corpus, make_recipe(corpus, "mixture"), time, device)
+    try:
+        steps, full = steps_in(corpus, make_recipe(corpus, "mixture"), time, device, evaluated)
+    except ConfigError:  # not even a step
+        return _for_want_of(time, corpus)
     if steps == full:
         return "mixture", {}, f"{reason}; {time:g} s are enough to learn how"
     if steps < LEAST_PART * full:
@@ -59,11 +69,17 @@ def choose(corpus: Corpus, time: float | None = None, device: str = "cpu") -> tu
     return "mixture", {"steps": steps}, f"{reason}; {part}"
 
 
-def steps_in(corpus: Corpus, recipe: Recipe, time: float, device: str = "cpu") -> tuple[int, int]:
-    """How many steps of a recipe a time is enough for, without evaluations, and how many it has."""
+def steps_in(
+    corpus: Corpus, recipe: Recipe, time: float, device: str = "cpu", evaluated: bool = False
+) -> tuple[int, int]:
+    """How many steps of a recipe a time is enough for, and how many it has.
+
+    Raises:
+        ConfigError: it is not enough for one.
+    """
     if recipe.method != "minibatches":
         return recipe.steps, recipe.steps
-    return plan(corpus, recipe, time, device, most=recipe.steps, evaluated=False).steps, recipe.steps
+    return plan(corpus, recipe, time, device, most=recipe.steps, evaluated=evaluated).steps, recipe.steps
 
 
 def _for_want_of(time: float, corpus: Corpus) -> tuple[str, dict[str, Any], str]:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from moreish.errors import ConfigError
 from moreish.learning.evaluate import Evaluation, evaluate
-from moreish.learning.plan import plan
+from moreish.learning.plan import EVALUATIONS, plan
 from moreish.learning.recipe import Recipe, Trained, learning_keys
 from moreish.learning.recipes import tuned
 from moreish.learning.steps import begin, fit_lines, learn
@@ -30,7 +30,6 @@ ONE_LAYER_STEPS = 2000
 ONE_LAYER_LR = 50.0
 """The lecture's rate; its 100 to 200 steps stop at 2.47 where counting gives 2.454."""
 TELL_EVERY = 100
-EVALUATIONS = 10
 OF_DESCENT = {"steps", "lr", "weight_decay"}
 """What the one-layer network may be told while it descends on the whole list; told more, it takes minibatches."""
 

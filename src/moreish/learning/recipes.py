@@ -37,6 +37,8 @@ TUNED: dict[str, Tuned] = {
 PASSES: dict[str, float] = {"mlp": 14.0, "wavenet": 10.0, "gru": 13.0, "lstm": 13.0, "transformer": 13.0, "rnn": 13.0,
                             "mixture": 5.0}  # fmt: skip
 DEFAULT_PASSES = 14.0
+MOST_CANDIDATES = 1 << 19
+"""Of a mixture's step, over all its positions: each takes 92 numbers several times over, 2 GB in all."""
 LEAST_STEPS = 40
 """Below, a network has hardly begun; far above, a list of a few hundred lines is learnt by heart (`docs/log.md`)."""
 FEWER_STEPS = {"mixture": 20}
@@ -49,7 +51,7 @@ def defaults(model: str) -> Tuned:
     if model == "one-layer":  # descends on the whole list, as in the lecture
         return {"steps": 2000, "lr": 50.0, "weight_decay": 0.0}
     found = {name: default for name, (default, _) in learning_keys().items()}
-    return {**found, **NETWORK, **TUNED.get(model, {}), "steps": None}
+    return _settled({**found, **NETWORK, **TUNED.get(model, {}), "steps": None})
 
 
 def tuned(model: str, corpus: Corpus, settings: Tuned, learning: Tuned) -> tuple[Tuned, Tuned]:
@@ -61,11 +63,19 @@ def tuned(model: str, corpus: Corpus, settings: Tuned, learning: Tuned) -> tuple
     together, sizes = SIZES.get(model, (set(), {}))
     if not together & settings.keys():
         settings = {**sizes, **settings}
-    if learning.get("use") is None and not found["average"]:
-        found["use"] = "last"
+    if learning.get("use") is None:
+        found = _settled(found)
+    if model == "mixture" and "batch" not in learning:
+        symbols = len(corpus.alphabet) * (1 + len(corpus.train.data) / max(1, len(corpus.train)))
+        found["batch"] = max(1, min(found["batch"], int(MOST_CANDIDATES / symbols)))
     if "steps" not in found:
         found["steps"] = steps_for(model, corpus, found["batch"])
     return settings, found
+
+
+def _settled(found: Tuned) -> Tuned:
+    """Without an average there is none to use."""
+    return found if found["average"] else {**found, "use": "last"}
 
 
 def steps_for(model: str, corpus: Corpus, batch: int) -> int:

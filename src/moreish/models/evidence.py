@@ -12,10 +12,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from moreish.errors import ConfigError
 from moreish.models.contexts import CONTINUATIONS, NAMES
 
 DISCOUNT = 0.667
 """Taken from each count: between Kneser and Ney's discounts for counts of one and of more."""
+
+
+MOST_ENTRIES = 1 << 25
+"""Entries of rows looked at together: 2 GB with what is made of them."""
 
 
 class Candidates(NamedTuple):
@@ -68,6 +73,25 @@ def of_all(
     return torch.cat([ratio, torch.log1p(counts)], 1), confidence(total, kinds)
 
 
+def entries_of(
+    rows: Int[Tensor, "N K"], row_starts: Int[Tensor, " R1"]
+) -> tuple[Int[Tensor, " NK"], Int[Tensor, " E"], Int[Tensor, " E"]]:
+    """How many entries each of some rows has; then, of all their entries, the number of the row and of the entry.
+
+    Raises:
+        ConfigError: they are more than memory should hold.
+    """
+    starts = row_starts[rows].flatten()
+    sizes = row_starts[(rows + 1).clamp(max=len(row_starts) - 1)].flatten() - starts
+    if (count := int(sizes.sum())) > MOST_ENTRIES:
+        raise ConfigError(
+            f"mixture: {len(rows):,} positions have {count:,} candidates in its tables, and {MOST_ENTRIES:,} are held "
+            f"together. Use a smaller --batch, or the model ngram or gru for lines that begin in so many ways."
+        )
+    cell = torch.repeat_interleave(torch.arange(len(sizes), device=rows.device), sizes)
+    return sizes, cell, torch.arange(len(cell), device=rows.device) + (starts - sizes.cumsum(0) + sizes)[cell]
+
+
 def of_few(
     rows: Int[Tensor, "N K"],
     row_starts: Int[Tensor, " R1"],
@@ -79,10 +103,7 @@ def of_few(
 ) -> Candidates:
     """Features of those symbols that any table saw, one occurrence of the targets left out where they are given."""
     positions, tables = rows.shape
-    starts = row_starts[rows].flatten()
-    sizes = row_starts[(rows + 1).clamp(max=len(row_starts) - 1)].flatten() - starts
-    cell = torch.repeat_interleave(torch.arange(len(sizes), device=rows.device), sizes)
-    at = torch.arange(len(cell), device=rows.device) + (starts - sizes.cumsum(0) + sizes)[cell]
+    sizes, cell, at = entries_of(rows, row_starts)
     symbol, count = entry_symbols[at].long(), entry_counts[at].to(unigram.dtype)
     position = cell // tables
     if targets is not None:

@@ -12,6 +12,7 @@ One table holds whole lines so far: the list as a trie. What the mixture spends 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,7 +31,7 @@ from moreish.models.contexts import (
     look,
     nothing_seen,
 )
-from moreish.models.evidence import Candidates, less_one, of_all, of_few
+from moreish.models.evidence import Candidates, entries_of, less_one, of_all, of_few
 from moreish.models.model import LanguageModel, check_share, check_size, check_whole, device_of, setting
 from moreish.models.tables import Tables, count_tables, find
 from moreish.ops.pointwise import relu
@@ -39,13 +40,14 @@ from moreish.randomness import stream
 TABLES = len(NAMES)
 EVERY_SYMBOL = 256
 """Symbols of an alphabet up to which each is a candidate everywhere; beyond, those that any table saw there."""
-MOST_CELLS = 1 << 29
-"""Rows x symbols that are written out: 2 GiB."""
+MOST_ROWS = 1 << 29
+MOST_CELLS = 1 << 28
+"""Rows x symbols up to which every row is written out once: 1 GiB. Beyond, those at hand are."""
 HISTORY = 4
 """Last symbols that the gate sees."""
 CELLS = 1 << 24
 """Counts looked at together when nothing is learnt: 64 MiB."""
-LOOKED_AT = 3_000
+LOOKED_AT, FEWER_LOOKED_AT = 3_000, 300
 """Positions from which the scale of each feature is found."""
 
 
@@ -65,13 +67,8 @@ class MixtureConfig:
         check_whole("MixtureConfig", "gate", self.gate, 1, 10**5, "Use 64, say.")
         check_whole("MixtureConfig", "scorer", self.scorer, 1, 10**5, "Use 64, say.")
         check_share("MixtureConfig", "dropout", self.dropout)
-        check_whole("MixtureConfig", "rows", self.rows, 0, MOST_CELLS, "It is set by counting.")
-        check_whole("MixtureConfig", "entries", self.entries, 0, MOST_CELLS, "It is set by counting.")
-        if self.scores_every_symbol and self.rows * self.symbols > MOST_CELLS:
-            raise ConfigError(
-                f"MixtureConfig: {self.rows:,} contexts of {self.symbols} symbols take more than the "
-                f"{MOST_CELLS * 4 / 2**30:.0f} GiB that their counts may. Use a part of the list, or the model ngram."
-            )
+        check_whole("MixtureConfig", "rows", self.rows, 0, MOST_ROWS, "It is set by counting.")
+        check_whole("MixtureConfig", "entries", self.entries, 0, MOST_ROWS, "It is set by counting.")
         if not self.rows <= self.entries <= self.rows * self.symbols:
             raise ConfigError(f"MixtureConfig: entries={self.entries:,} cannot be with {self.rows:,} rows.")
         check_size(
@@ -89,6 +86,8 @@ class MixtureConfig:
 
 class Mixture(LanguageModel[Seen]):
     """logits = log unigram + weights(gate) . predictions + scorer(each candidate's predictions) + direct(gate)."""
+
+    holds_list = True
 
     keys: Int[Tensor, " R"]
     row_starts: Int[Tensor, " R1"]
@@ -134,7 +133,7 @@ class Mixture(LanguageModel[Seen]):
         self.register_buffer("gate_shift", torch.zeros(3 * TABLES))
         self.register_buffer("gate_scale", torch.ones(3 * TABLES))
         self._dense: Tensor | None = None
-        self.register_load_state_dict_post_hook(lambda module, _: module.forget_tables())
+        self.register_load_state_dict_post_hook(_forget)
 
     @classmethod
     def prepare(cls, config: MixtureConfig, ids: np.ndarray, seed: int = 0) -> Mixture:
@@ -163,7 +162,8 @@ class Mixture(LanguageModel[Seen]):
     def forward(self, tokens: Int[Tensor, "B T"], state: Seen) -> tuple[Float[Tensor, "B T V"], Seen]:
         seen = look(tokens.long(), state, self.classes)
         flat = Seen(*(getattr(seen, name).flatten(0, 1) for name in Seen.__slots__))
-        return self._logits(flat).reshape(*tokens.shape, -1), last_of(seen, state)
+        logits = self._logits(flat) if tokens.numel() else self.log_unigram.new_zeros(0, self.config.symbols)
+        return logits.view(*tokens.shape, self.config.symbols), last_of(seen, state)
 
     def read_lines(self, tokens: Int[Tensor, " N"], lengths: Int[Tensor, " B"]) -> Float[Tensor, "N V"]:
         return self._logits(self._lines(tokens, lengths))
@@ -184,11 +184,11 @@ class Mixture(LanguageModel[Seen]):
         Raises:
             ConfigError: says which table is wrong.
         """
-        starts, symbols = self.row_starts, self.config.symbols
+        starts = self.row_starts
         sound = {
             "keys": bool((self.keys.diff() > 0).all()),
             "row_starts": bool(starts[0] == 0 and starts[-1] == self.config.entries and (starts.diff() >= 0).all()),
-            "entry_symbols": bool((self.entry_symbols.long() < symbols).all()),
+            "entry_symbols": self._symbols_rise(),
             "entry_counts": bool((self.entry_counts > 0).all()),
             "classes": bool(((self.classes >= 0) & (self.classes <= max(CLASSES))).all()),
             **{
@@ -196,15 +196,33 @@ class Mixture(LanguageModel[Seen]):
                 for name in ("log_unigram", "shift", "gate_shift", "scale", "gate_scale")
             },
         }
+        sound["log_unigram"] &= abs(float(self.log_unigram.double().exp().sum()) - 1) < 1e-3
+        sound["log_unigram"] &= bool((self.log_unigram > -50).all())  # none is counted so seldom
         sound["scale"] &= bool((self.scale > 0).all())
         sound["gate_scale"] &= bool((self.gate_scale > 0).all())
         wrong = [name for name, good in sound.items() if not good]
         if wrong:
             raise ConfigError(f"the mixture's table {wrong[0]} is not one that counting gives. Train again.")
 
+    def _symbols_rise(self) -> bool:
+        """Whether each row names symbols of the alphabet, each once, in order."""
+        rising = self.entry_symbols.diff() > 0
+        begins = self.row_starts[1:-1] - 1
+        if len(rising) and len(begins):
+            rising[begins.clamp(0, len(rising) - 1)] = True
+        inside = (self.entry_symbols >= 0) & (self.entry_symbols < self.config.symbols)
+        return bool(rising.all()) and bool(inside.all())
+
     def counts(self, seen: Seen, targets: Int[Tensor, " N"] | None) -> Float[Tensor, "N K V"]:
         """How often each symbol was seen in each context, one occurrence of the target left out where it is given."""
-        counts = self._table().index_select(0, self._rows(seen).flatten()).view(-1, TABLES, self.config.symbols)
+        rows = self._rows(seen)
+        if self.config.rows * self.config.symbols <= MOST_CELLS:
+            counts = self._table().index_select(0, rows.flatten())
+        else:
+            _, cell, at = entries_of(rows, self.row_starts)
+            counts = self.log_unigram.new_zeros(rows.numel(), self.config.symbols)
+            counts[cell, self.entry_symbols[at].long()] = self.entry_counts[at].to(counts.dtype)
+        counts = counts.view(-1, TABLES, self.config.symbols)
         if targets is not None:
             every = torch.arange(len(targets), device=counts.device)
             own = counts[every, :, targets]
@@ -228,8 +246,7 @@ class Mixture(LanguageModel[Seen]):
         alike, which = torch.unique(seen.prefixes[:, 0], return_inverse=True)
         one = torch.zeros_like(alike).scatter_(0, which, torch.arange(len(which), device=which.device))
         at_once = max(1, CELLS // (TABLES * self.config.symbols))
-        pieces = [self._mixed(_select(seen, rows), None) for rows in one.split(at_once)]
-        return torch.cat(pieces)[which] if pieces else self._mixed(seen, None)
+        return torch.cat([self._mixed(_select(seen, rows), None) for rows in one.split(at_once)])[which]
 
     def _mixed(self, seen: Seen, targets: Int[Tensor, " N"] | None) -> Float[Tensor, "N V"]:
         if not self.config.scores_every_symbol:
@@ -291,10 +308,11 @@ class Mixture(LanguageModel[Seen]):
 
     def _find_scales(self, ids: np.ndarray, seed: int) -> None:
         """Bring every feature to mean 0 and deviation 1, as it looks on symbols left out of their counts."""
+        looked_at = LOOKED_AT if self.config.scores_every_symbol else FEWER_LOOKED_AT
         ends = np.flatnonzero(ids == 0)
         lines = torch.randperm(len(ends) - 1, generator=stream(seed, "scales")).numpy()
         lengths = np.diff(ends)[lines]
-        lines = lines[: max(1, int(np.searchsorted(np.cumsum(lengths), LOOKED_AT)))]
+        lines = lines[: max(1, int(np.searchsorted(np.cumsum(lengths), looked_at)))]
         tokens = torch.from_numpy(np.concatenate([ids[ends[i] : ends[i + 1]] for i in lines]).astype(np.int64))
         targets = torch.from_numpy(np.concatenate([ids[ends[i] + 1 : ends[i + 1] + 1] for i in lines]).astype(np.int64))
         seen = self._lines(tokens, torch.from_numpy(np.diff(ends)[lines]))
@@ -312,6 +330,9 @@ class Mixture(LanguageModel[Seen]):
         self.forget_tables()
         return super()._apply(fn, recurse)
 
+    def __getstate__(self):
+        return {**super().__getstate__(), "_dense": None}
+
     def __deepcopy__(self, memo):
         """A copy shares no tensor, but need not copy what can be computed again."""
         copied = type(self)(self.config)
@@ -320,6 +341,10 @@ class Mixture(LanguageModel[Seen]):
         copied.load_state_dict(self.state_dict())
         copied.train(self.training)
         return copied
+
+
+def _forget(model: Mixture, _: Any) -> None:
+    model.forget_tables()
 
 
 def _select(seen: Seen, which: Tensor) -> Seen:

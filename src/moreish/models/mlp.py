@@ -23,6 +23,9 @@ from moreish.ops.windows import WORTH, embed_linear, slot_table, slots_of, sum_s
 from moreish.randomness import stream
 from moreish.shapes import BOUNDARY
 
+MOST_CELLS = 1 << 24
+"""Of the table that a reader works out once: 64 MiB."""
+
 
 @dataclass(frozen=True)
 class MLPConfig:
@@ -109,6 +112,8 @@ class MLP(WindowModel):
         if self.training or self.direct is not None or not may_fuse(self.embedding, first):
             return self
         symbols = len(self.embedding.weight)
+        if self.context * symbols * self.config.hidden > MOST_CELLS:
+            return self
         with torch.no_grad():
             table = slot_table(self.embedding.weight, first.weight)
             if first.bias is not None:

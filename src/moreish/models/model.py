@@ -37,6 +37,9 @@ class LanguageModel(nn.Module, Generic[State], ABC):
     fitted_by_counting: ClassVar[bool] = False
     """Whether the tables come from counting, so that no parameter waits for a gradient."""
 
+    holds_list: ClassVar[bool] = False
+    """Whether the lines that it learnt can be read out of its tables."""
+
     @property
     def waits_for_tables(self) -> bool:
         """Whether it learns by gradient to weigh tables that nothing was counted into yet (see `Entry.prepare`)."""
@@ -101,11 +104,13 @@ class WindowModel(LanguageModel[Tensor]):
     def forward(
         self, tokens: Int[Tensor, "B T"], state: Int[Tensor, "B K"]
     ) -> tuple[Float[Tensor, "B T V"], Int[Tensor, "B K"]]:
+        if not tokens.shape[1]:  # not one window fits
+            return torch.zeros(*tokens.shape, self.config.symbols, device=tokens.device), state
         seen = torch.cat([state, tokens.to(state.dtype)], dim=1)
         windows = seen.unfold(1, self.context, 1)
         logits = self.score(windows.reshape(-1, self.context))
         # seen[:, -(C-1):] would keep everything where C = 1.
-        return logits.reshape(*tokens.shape, -1), seen[:, tokens.shape[1] :]
+        return logits.reshape(*tokens.shape, logits.shape[-1]), seen[:, tokens.shape[1] :]
 
     def read_lines(self, tokens: Int[Tensor, " N"], lengths: Int[Tensor, " B"]) -> Float[Tensor, "N V"]:
         return self.score(windows_of(tokens, lengths, self.context))

@@ -179,7 +179,8 @@ class Recurrent(LanguageModel[Tensor]):
             after = [first.step(state[:, 0], table.index_select(0, tokens[:, 0]))]
             for layer, before in zip(above, state.unbind(1)[1:]):
                 after.append(layer.step(before, linear(self.given(after[-1]), layer.input, layer.bias)))
-            return self.output(self.given(after[-1]))[:, None], torch.stack(after, 1)
+            state = torch.stack(after, 1) if above else after[0][:, None]
+            return self.output(self.given(after[-1]))[:, None], state
 
         return read
 

@@ -15,6 +15,7 @@ from moreish.models.symbol_classes import learn_classes
 
 AT_ONCE = 1 << 16
 """Positions looked at together."""
+LONGEST = 10_000
 MOST_POSITIONS = 4_000_000
 """Symbols of a list whose contexts fit into memory together: 1.5 GB of keys."""
 
@@ -36,13 +37,18 @@ def count_tables(ids: np.ndarray, symbols: int) -> Tables:
     """Count every context of a list, `0 e m m a 0 a v a 0`.
 
     Raises:
-        ConfigError: it is too long.
+        ConfigError: it, or one of its lines, is too long.
     """
     tokens, targets = ids[:-1].astype(np.int64), ids[1:].astype(np.int64)
     if len(tokens) > MOST_POSITIONS:
         raise ConfigError(
             f"mixture: the list's {len(tokens):,} symbols are more than the {MOST_POSITIONS:,} whose contexts are held "
             f"in memory. Use a part of the list, or the model ngram or gru."
+        )
+    if (longest := int(np.diff(np.flatnonzero(ids == 0)).max()) - 1) > LONGEST:
+        raise ConfigError(
+            f"mixture: the longest line has {longest:,} symbols, more than the {LONGEST:,} that are read place by "
+            f"place. Leave such lines out, or use the model ngram."
         )
     classes = np.stack([learn_classes(tokens, targets, symbols, min(many, max(1, symbols - 1))) for many in CLASSES])
     keys, begins = _keys(ids, classes)

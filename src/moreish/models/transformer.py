@@ -147,7 +147,7 @@ class Block(nn.Module):
     ) -> tuple[Float[Tensor, "B T D"], Float[Tensor, "B T 2 D"]]:
         """What x becomes, and its own keys and values."""
         rows, length, width = x.shape
-        by_head = (rows, -1, 3, self.heads, width // self.heads)
+        by_head = (rows, length, 3, self.heads, width // self.heads)
         qkv = self.qkv(self.norm_1(x)).view(by_head)
         if turn is not None:
             qkv = torch.cat([rotate(qkv[:, :, :2], turn), qkv[:, :, 2:]], 2)

@@ -19,9 +19,10 @@ from typing import Any
 
 import torch
 
-from moreish.errors import ResumeWarning, RunError
+from moreish.errors import ResumeWarning, RunError, UsageError
 from moreish.learning.fit import Checkpointed, Evaluated, Event, Finished, Step, events
 from moreish.learning.recipe import Recipe, Trained
+from moreish.models.catalog import find_model
 from moreish.runs import checkpoint
 from moreish.runs.checkpoint import Saved
 from moreish.runs.directory import corpus_of, has_finished, read_events, read_run
@@ -47,9 +48,15 @@ def record(
 
     Raises:
         RunExists, RunLocked, RunError, StorageError
+        UsageError: the list is not to be kept, but the model holds it.
     """
     where = Path(directory)
     check_free(where, overwrite)
+    if not keep_list and find_model(recipe.model).model.holds_list:
+        raise UsageError(
+            f"a {recipe.model} holds its list: whoever has the run can read the lines out of its tables, so they "
+            f"cannot be left out. Keep the list, or train another model."
+        )
     coming = iter(events)
     first = next(coming)
     make_directory(where)

@@ -123,7 +123,7 @@ def _chosen(corpus: Any, seed: int, time: float | None, device: str) -> Any:
     from moreish.learning.choose import choose
     from moreish.learning.fit import make_recipe
 
-    name, settings, why = choose(corpus, time, device)
+    name, settings, why = choose(corpus, time, device, evaluated=True)
     return make_recipe(corpus, name, seed=seed, why=why, device=device, **settings)
 
 
