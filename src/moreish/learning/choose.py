@@ -1,8 +1,8 @@
 """Which model suits a list and the time there is for it.
 
 A mixture of count tables predicts new lines best of all that was measured, from two hundred lines on
-(`docs/results.md`). It takes seconds to minutes. Where the list is too short for it, too long for the time, or its
-alphabet is large, the n-gram model of the best order is nearly as good, at once.
+(`docs/log.md`, `docs/results.md`). It takes seconds to minutes. Where the list is too short for it, too long for the
+time, or its alphabet is large, there is the n-gram model of the best order, at once.
 """
 
 from __future__ import annotations
@@ -65,8 +65,12 @@ def choose(
         return "mixture", {}, f"{reason}; {time:g} s are enough to learn how"
     if steps < LEAST_PART * full:
         return _for_want_of(time, corpus)
-    part = f"{time:g} s are enough for {steps:,} of the {full:,} steps that it would take in full"
-    return "mixture", {"steps": steps}, f"{reason}; {part}"
+    return "mixture", {"steps": steps}, f"{reason}; {part_of(time, steps, full)}"
+
+
+def part_of(time: float, steps: int, full: int) -> str:
+    """What is said where a time ends learning before its recipe does."""
+    return f"{time:g} s are enough for {steps:,} of the {full:,} steps that it would take in full"
 
 
 def steps_in(

@@ -18,7 +18,7 @@ from moreish.errors import ConfigError
 from moreish.learning.evaluate import Evaluation, evaluate
 from moreish.learning.plan import EVALUATIONS, plan
 from moreish.learning.recipe import Recipe, Trained, learning_keys
-from moreish.learning.recipes import tuned
+from moreish.learning.recipes import ONE_LAYER_LR, ONE_LAYER_STEPS, tuned
 from moreish.learning.steps import begin, fit_lines, learn
 from moreish.learning.training import Progress, Training
 from moreish.models.catalog import find_model
@@ -26,9 +26,6 @@ from moreish.models.model import LanguageModel
 from moreish.models.one_layer import OneLayer
 from moreish.text.corpus import Corpus
 
-ONE_LAYER_STEPS = 2000
-ONE_LAYER_LR = 50.0
-"""The lecture's rate; its 100 to 200 steps stop at 2.47 where counting gives 2.454."""
 TELL_EVERY = 100
 OF_DESCENT = {"steps", "lr", "weight_decay"}
 """What the one-layer network may be told while it descends on the whole list; told more, it takes minibatches."""
@@ -198,9 +195,10 @@ def fit(corpus: Corpus, model: str = "ngram", *, device: str = "cpu", **asked: A
     Raises:
         ConfigError: an unknown model or setting, or a value it refuses.
     """
+    # Evaluations take time, and here nobody sees them: they are made where they decide something.
     watched = bool(asked.get("patience")) or asked.get("use") == "best"
     recipe = make_recipe(corpus, model, device=device, evaluated=watched, **asked)
-    if recipe.use == "best" or recipe.patience:  # evaluations decide something
+    if watched:
         for event in events(corpus, recipe, device):
             if isinstance(event, Finished):
                 return event.trained

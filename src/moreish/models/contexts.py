@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Int
@@ -49,6 +50,10 @@ class Seen:
     first: Int[Tensor, "*B F"]
     prefixes: Int[Tensor, "*B P"]
     earlier: Int[Tensor, "*B E"]
+
+    def at(self, which: Any) -> Seen:
+        """What is seen at some places only: an index, a mask, or numbers, as of a tensor."""
+        return Seen(*(getattr(self, name)[which] for name in Seen.__slots__))
 
 
 WILD_PLACES: tuple[tuple[int, ...], ...] = ((), (1,), (2,), (3,), (1, 2))
@@ -94,6 +99,17 @@ def look(tokens: Int[Tensor, "B T"], before: Seen, classes: Int[Tensor, "M V"]) 
     return Seen(back, place, torch.stack(firsts, 1), every, earlier)
 
 
+def look_at_lines(tokens: Int[Tensor, " N"], lengths: Int[Tensor, " B"], classes: Int[Tensor, "M V"]) -> Seen:
+    """What is seen at each symbol of whole lines laid end to end: shapes begin with N.
+
+    Lines are padded on the way, with numbers only: of lines of like length that costs next to nothing.
+    """
+    inside = torch.arange(int(lengths.max()), device=tokens.device) < lengths[:, None]
+    padded = torch.zeros(inside.shape, dtype=torch.long, device=tokens.device)
+    padded[inside] = tokens.long()
+    return look(padded, nothing_seen(len(lengths), tokens.device), classes).at(inside)
+
+
 def extend(hashes: Tensor, symbols: Tensor) -> Tensor:
     """A hash of what was read, and of one symbol more."""
     return (hashes ^ (hashes >> SHIFT & BELOW)) * MULTIPLIER + symbols + 7
@@ -103,7 +119,7 @@ def last_of(seen: Seen, before: Seen) -> Seen:
     """What is seen after the last token; as before, where there was none."""
     if not seen.place.shape[1]:
         return before
-    return Seen(*(getattr(seen, name)[:, -1] for name in Seen.__slots__))
+    return seen.at((slice(None), -1))
 
 
 Columns = Callable[[Seen, Tensor], list[Tensor]]

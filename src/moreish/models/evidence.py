@@ -17,8 +17,6 @@ from moreish.models.contexts import CONTINUATIONS, NAMES
 
 DISCOUNT = 0.667
 """Taken from each count: between Kneser and Ney's discounts for counts of one and of more."""
-
-
 MOST_ENTRIES = 1 << 25
 """Entries of rows looked at together: 2 GB with what is made of them."""
 

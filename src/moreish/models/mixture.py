@@ -29,11 +29,12 @@ from moreish.models.contexts import (
     keys_of,
     last_of,
     look,
+    look_at_lines,
     nothing_seen,
 )
 from moreish.models.evidence import Candidates, entries_of, less_one, of_all, of_few
 from moreish.models.model import LanguageModel, check_share, check_size, check_whole, device_of, setting
-from moreish.models.tables import Tables, count_tables, find
+from moreish.models.tables import Tables, check_counted, count_tables, find, wrong
 from moreish.ops.pointwise import relu
 from moreish.randomness import stream
 
@@ -166,13 +167,13 @@ class Mixture(LanguageModel[Seen]):
         return logits.view(*tokens.shape, self.config.symbols), last_of(seen, state)
 
     def read_lines(self, tokens: Int[Tensor, " N"], lengths: Int[Tensor, " B"]) -> Float[Tensor, "N V"]:
-        return self._logits(self._lines(tokens, lengths))
+        return self._logits(look_at_lines(tokens, lengths, self.classes))
 
     def learning_logits(
         self, tokens: Int[Tensor, " N"], targets: Int[Tensor, " N"], lengths: Int[Tensor, " B"]
     ) -> Float[Tensor, "N V"]:
         """Scores with each target left out of its own counts: what an unseen line will look like. No distribution."""
-        return self._logits(self._lines(tokens, lengths), targets)
+        return self._logits(look_at_lines(tokens, lengths, self.classes), targets)
 
     def forget_tables(self) -> None:
         """Drop what was computed from the buffers, after they have changed."""
@@ -182,36 +183,13 @@ class Mixture(LanguageModel[Seen]):
         """Refuse tables that no counting gives.
 
         Raises:
-            ConfigError: says which table is wrong.
+            ConfigError: says which one.
         """
-        starts = self.row_starts
-        sound = {
-            "keys": bool((self.keys.diff() > 0).all()),
-            "row_starts": bool(starts[0] == 0 and starts[-1] == self.config.entries and (starts.diff() >= 0).all()),
-            "entry_symbols": self._symbols_rise(),
-            "entry_counts": bool((self.entry_counts > 0).all()),
-            "classes": bool(((self.classes >= 0) & (self.classes <= max(CLASSES))).all()),
-            **{
-                name: bool(getattr(self, name).isfinite().all())
-                for name in ("log_unigram", "shift", "gate_shift", "scale", "gate_scale")
-            },
-        }
-        sound["log_unigram"] &= abs(float(self.log_unigram.double().exp().sum()) - 1) < 1e-3
-        sound["log_unigram"] &= bool((self.log_unigram > -50).all())  # none is counted so seldom
-        sound["scale"] &= bool((self.scale > 0).all())
-        sound["gate_scale"] &= bool((self.gate_scale > 0).all())
-        wrong = [name for name, good in sound.items() if not good]
-        if wrong:
-            raise ConfigError(f"the mixture's table {wrong[0]} is not one that counting gives. Train again.")
-
-    def _symbols_rise(self) -> bool:
-        """Whether each row names symbols of the alphabet, each once, in order."""
-        rising = self.entry_symbols.diff() > 0
-        begins = self.row_starts[1:-1] - 1
-        if len(rising) and len(begins):
-            rising[begins.clamp(0, len(rising) - 1)] = True
-        inside = (self.entry_symbols >= 0) & (self.entry_symbols < self.config.symbols)
-        return bool(rising.all()) and bool(inside.all())
+        check_counted(self.keys, self.row_starts, self.entry_symbols, self.entry_counts, self.classes, self.log_unigram)
+        for name in ("shift", "scale", "gate_shift", "gate_scale"):
+            table = getattr(self, name)
+            if not bool(table.isfinite().all()) or (name.endswith("scale") and not bool((table > 0).all())):
+                raise wrong(name)
 
     def counts(self, seen: Seen, targets: Int[Tensor, " N"] | None) -> Float[Tensor, "N K V"]:
         """How often each symbol was seen in each context, one occurrence of the target left out where it is given."""
@@ -246,7 +224,7 @@ class Mixture(LanguageModel[Seen]):
         alike, which = torch.unique(seen.prefixes[:, 0], return_inverse=True)
         one = torch.zeros_like(alike).scatter_(0, which, torch.arange(len(which), device=which.device))
         at_once = max(1, CELLS // (TABLES * self.config.symbols))
-        return torch.cat([self._mixed(_select(seen, rows), None) for rows in one.split(at_once)])[which]
+        return torch.cat([self._mixed(seen.at(rows), None) for rows in one.split(at_once)])[which]
 
     def _mixed(self, seen: Seen, targets: Int[Tensor, " N"] | None) -> Float[Tensor, "N V"]:
         if not self.config.scores_every_symbol:
@@ -286,14 +264,6 @@ class Mixture(LanguageModel[Seen]):
     def _score(self, hidden: Float[Tensor, "*C S"], scale: Float[Tensor, "*#C S"]) -> Float[Tensor, "*C"]:
         return self.score(relu(self.second(relu(hidden) * scale)))[..., 0]
 
-    def _lines(self, tokens: Int[Tensor, " N"], lengths: Int[Tensor, " B"]) -> Seen:
-        """What is seen at each real position: numbers only, so that padding costs next to nothing."""
-        inside = torch.arange(int(lengths.max()), device=tokens.device) < lengths[:, None]
-        padded = torch.zeros(inside.shape, dtype=torch.long, device=tokens.device)
-        padded[inside] = tokens.long()
-        seen = look(padded, self.begin(len(lengths)), self.classes)
-        return _select(seen, inside)
-
     def _table(self) -> Float[Tensor, "R V"]:
         """Every row written out, and one more of zeros for contexts never seen."""
         dtype = self.log_unigram.dtype
@@ -315,7 +285,7 @@ class Mixture(LanguageModel[Seen]):
         lines = lines[: max(1, int(np.searchsorted(np.cumsum(lengths), looked_at)))]
         tokens = torch.from_numpy(np.concatenate([ids[ends[i] : ends[i + 1]] for i in lines]).astype(np.int64))
         targets = torch.from_numpy(np.concatenate([ids[ends[i] + 1 : ends[i + 1] + 1] for i in lines]).astype(np.int64))
-        seen = self._lines(tokens, torch.from_numpy(np.diff(ends)[lines]))
+        seen = look_at_lines(tokens, torch.from_numpy(np.diff(ends)[lines]), self.classes)
         if self.config.scores_every_symbol:
             features, known = of_all(self.counts(seen, targets), self.log_unigram.exp())
             flat = features.transpose(1, 2).reshape(-1, 2 * TABLES)
@@ -345,7 +315,3 @@ class Mixture(LanguageModel[Seen]):
 
 def _forget(model: Mixture, _: Any) -> None:
     model.forget_tables()
-
-
-def _select(seen: Seen, which: Tensor) -> Seen:
-    return Seen(*(getattr(seen, name)[which] for name in Seen.__slots__))

@@ -104,13 +104,12 @@ class WindowModel(LanguageModel[Tensor]):
     def forward(
         self, tokens: Int[Tensor, "B T"], state: Int[Tensor, "B K"]
     ) -> tuple[Float[Tensor, "B T V"], Int[Tensor, "B K"]]:
-        if not tokens.shape[1]:  # not one window fits
-            return torch.zeros(*tokens.shape, self.config.symbols, device=tokens.device), state
+        rows, long = tokens.shape
         seen = torch.cat([state, tokens.to(state.dtype)], dim=1)
-        windows = seen.unfold(1, self.context, 1)
+        windows = seen.unfold(1, self.context, 1) if long else seen.new_zeros(rows, 0, self.context)
         logits = self.score(windows.reshape(-1, self.context))
         # seen[:, -(C-1):] would keep everything where C = 1.
-        return logits.reshape(*tokens.shape, logits.shape[-1]), seen[:, tokens.shape[1] :]
+        return logits.reshape(rows, long, self.config.symbols), seen[:, long:]
 
     def read_lines(self, tokens: Int[Tensor, " N"], lengths: Int[Tensor, " B"]) -> Float[Tensor, "N V"]:
         return self.score(windows_of(tokens, lengths, self.context))

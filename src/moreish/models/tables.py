@@ -6,24 +6,25 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from moreish.errors import ConfigError
-from moreish.models.contexts import BACK, CLASSES, CONTINUATIONS, NAMES, Seen, keys_of, look, nothing_seen
+from moreish.models.contexts import CLASSES, CONTINUATIONS, NAMES, keys_of, look_at_lines
 from moreish.models.symbol_classes import learn_classes
 
 AT_ONCE = 1 << 16
 """Positions looked at together."""
 LONGEST = 10_000
+"""Symbols of a line beyond which reading it place by place would take minutes."""
 MOST_POSITIONS = 4_000_000
 """Symbols of a list whose contexts fit into memory together: 1.5 GB of keys."""
 
 
 @dataclass(frozen=True)
 class Tables:
-    """Rows sorted by key. Shapes: keys int64 [R]; row_starts int64 [R+1]; entry_symbols, entry_counts int32
-    [E]; classes int64 [M V]; log_unigram float32 [V]."""
+    """Rows sorted by key, within a row symbols in order. Shapes: keys int64 [R]; row_starts int64 [R+1];
+    entry_symbols, entry_counts int32 [E]; classes int64 [M V]; log_unigram float32 [V]."""
 
     keys: np.ndarray
     row_starts: np.ndarray
@@ -72,6 +73,44 @@ def count_tables(ids: np.ndarray, symbols: int) -> Tables:
     )
 
 
+def check_counted(
+    keys: Int[Tensor, " R"],
+    row_starts: Int[Tensor, " R1"],
+    entry_symbols: Int[Tensor, " E"],
+    entry_counts: Int[Tensor, " E"],
+    classes: Int[Tensor, "M V"],
+    log_unigram: Float[Tensor, " V"],
+) -> None:
+    """Refuse tables that no counting gives.
+
+    Raises:
+        ConfigError: says which one.
+    """
+    rising = entry_symbols.diff() > 0
+    begins = row_starts[1:-1] - 1
+    if len(rising) and len(begins):
+        rising[begins.clamp(0, len(rising) - 1)] = True
+    inside = (entry_symbols >= 0) & (entry_symbols < len(log_unigram))
+    shares = log_unigram.double().exp()
+    sound = {
+        "keys": (keys.diff() > 0).all(),
+        "row_starts": row_starts[0] == 0 and row_starts[-1] == len(entry_symbols) and (row_starts.diff() >= 0).all(),
+        "entry_symbols": rising.all() and inside.all(),
+        "entry_counts": (entry_counts > 0).all(),
+        "classes": ((classes >= 0) & (classes <= max(CLASSES))).all(),
+        # In exp(-50) parts nothing is counted.
+        "log_unigram": (log_unigram > -50).all() and abs(float(shares.sum()) - 1) < 1e-3,
+    }
+    for name, good in sound.items():
+        if not bool(good):
+            raise wrong(name)
+
+
+def wrong(name: str) -> ConfigError:
+    """What is said of a table that is not one of counting's."""
+    return ConfigError(f"the mixture's table {name} is not one that counting gives. Train again.")
+
+
 def find(keys: Int[Tensor, " R"], asked: Int[Tensor, "*N K"]) -> Int[Tensor, "*N K"]:
     """The row of each key; the number of rows where there is none."""
     if not len(keys):
@@ -94,16 +133,11 @@ def _keys(ids: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]
         while len(lines) > 1 and len(lines) * int(lengths[lines[-1]]) > 2 * AT_ONCE:
             lines = lines[: len(lines) // 2]
         at += len(lines)
-        inside = np.arange(int(lengths[lines[-1]])) < lengths[lines][:, None]
-        places = (ends[lines][:, None] + np.arange(inside.shape[1]))[inside]
-        padded = np.zeros(inside.shape, np.int64)
-        padded[inside] = ids[places]
-        seen = look(torch.from_numpy(padded), nothing_seen(len(lines), torch.device("cpu")), by_class)
-        mask = torch.from_numpy(inside)
-        flat = Seen(*(getattr(seen, name)[mask] for name in Seen.__slots__))
-        keys[places] = keys_of(flat, by_class).numpy()
-        begins[places] = (flat.back[:, : len(CONTINUATIONS)] == 0).numpy()
-    assert max(CONTINUATIONS) < BACK
+        sizes = lengths[lines]
+        places = np.repeat(ends[lines] - (np.cumsum(sizes) - sizes), sizes) + np.arange(sizes.sum())
+        seen = look_at_lines(torch.from_numpy(ids[places].astype(np.int64)), torch.from_numpy(sizes), by_class)
+        keys[places] = keys_of(seen, by_class).numpy()
+        begins[places] = (seen.back[:, : len(CONTINUATIONS)] == 0).numpy()
     return keys, begins
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from moreish.errors import ListError, MoreishError, RunError, StorageError
-from moreish.learning.choose import choose, steps_in
+from moreish.learning.choose import choose, part_of, steps_in
 from moreish.learning.fit import fit, make_recipe
 from moreish.learning.plan import check_seconds
 from moreish.learning.recipe import Trained
@@ -104,7 +104,7 @@ def learn_once(
             steps, full = steps_in(corpus, make_recipe(corpus, model, **settings), time)
             if steps < full:
                 chosen["steps"] = steps
-                why += f"; {time:g} s are enough for {steps:,} of the {full:,} steps that it would take in full"
+                why += f"; {part_of(time, steps, full)}"
     trained = fit(corpus, name, why=why, **chosen)
     warnings = list(report.warnings)
     try:
