@@ -112,12 +112,12 @@ class BatchNorm(nn.Module):
     def forward(self, x: Float[Tensor, "*N D"]) -> Float[Tensor, "*N D"]:
         count = x.numel() // x.shape[-1]
         if not self.training or count < 2:  # one example has no variance: it is normalised by what was seen so far
-            return normalize_by(x, self.running_mean, self.running_variance, self.gain, self.bias, self.epsilon)
+            return normalize_by(x, self.running_mean, self.running_variance, self.gain, self.bias, epsilon=self.epsilon)
         with torch.no_grad():
             variance, mean = torch.var_mean(x.detach().reshape(-1, x.shape[-1]), 0)
             self.running_mean.lerp_(mean, self.momentum)
             self.running_variance.lerp_(variance, self.momentum)
-        return batch_norm(x, self.gain, self.bias, self.epsilon)
+        return batch_norm(x, self.gain, self.bias, epsilon=self.epsilon)
 
 
 class LayerNorm(nn.Module):
@@ -130,7 +130,7 @@ class LayerNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(width))
 
     def forward(self, x: Float[Tensor, "*N D"]) -> Float[Tensor, "*N D"]:
-        return layer_norm(x, self.gain, self.bias, self.epsilon)
+        return layer_norm(x, self.gain, self.bias, epsilon=self.epsilon)
 
 
 class RMSNorm(nn.Module):
@@ -142,7 +142,7 @@ class RMSNorm(nn.Module):
         self.gain = nn.Parameter(torch.ones(width))
 
     def forward(self, x: Float[Tensor, "*N D"]) -> Float[Tensor, "*N D"]:
-        return rms_norm(x, self.gain, self.epsilon)
+        return rms_norm(x, self.gain, epsilon=self.epsilon)
 
 
 class Dropout(nn.Module):

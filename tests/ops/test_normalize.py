@@ -65,7 +65,7 @@ def test_layer_and_rms_norm_are_torchs(shape):
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 def test_the_loss_is_the_papers(smoothing):
     logits, targets = given(8, 5), torch.tensor([0, 4, -1, 2, 2, 3, -1, 1])
-    found = cross_entropy(logits, targets, smoothing)
+    found = cross_entropy(logits, targets, smoothing=smoothing)
     kept = targets >= 0
     log_probs = logits[kept] - logits[kept].exp().sum(1, keepdim=True).log()
     own = log_probs[torch.arange(6), targets[kept]]

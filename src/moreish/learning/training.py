@@ -102,9 +102,10 @@ class Training:
             p.grad = None
         try:
             with self._precision():
-                loss = cross_entropy(
-                    self._logits(self.model, batch).float(), batch.targets, self.recipe.label_smoothing
-                )
+                logits = self._logits(self.model, batch)
+                if logits.dtype != torch.float64:  # the loss of a lower precision is worked out in float32
+                    logits = logits.float()
+                loss = cross_entropy(logits, batch.targets, smoothing=self.recipe.label_smoothing)
             value = loss.item()
             if not math.isfinite(value):
                 raise self._broken(step, f"the loss is {value}")

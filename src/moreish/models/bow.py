@@ -15,6 +15,7 @@ from torch import Tensor
 
 from moreish.layers import GAINS, Dropout, Embedding, Linear
 from moreish.models.model import LanguageModel, check_share, check_size, check_whole, device_of, setting
+from moreish.ops.arithmetic import add, divide, line_totals, running_total
 from moreish.ops.pointwise import tanh
 from moreish.randomness import stream
 
@@ -77,7 +78,7 @@ class BagOfWords(LanguageModel[Bag]):
     def forward(self, tokens: Int[Tensor, "B T"], state: Bag) -> tuple[Float[Tensor, "B T V"], Bag]:
         places = state.count[:, None] + torch.arange(tokens.shape[1], device=tokens.device)
         x = self._embed(tokens, places)
-        totals = state.total[:, None] + x.cumsum(1)
+        totals = add(state.total[:, None], running_total(x, axis=1))
         logits = self._logits(x, totals, places)
         # A reading of nothing leaves the sum as it was.
         total = totals[:, -1] if tokens.shape[1] else state.total
@@ -88,14 +89,13 @@ class BagOfWords(LanguageModel[Bag]):
         places = torch.arange(len(tokens), device=tokens.device) - torch.repeat_interleave(first, lengths)
         x = self._embed(tokens, places)
         inside = torch.arange(int(lengths.max()), device=tokens.device) < lengths[:, None]
-        rows = x.new_zeros(*inside.shape, x.shape[1]).masked_scatter(inside[..., None], x)
-        return self._logits(x, rows.cumsum(1)[inside], places)
+        return self._logits(x, line_totals(x, inside), places)
 
     def _embed(self, tokens: Int[Tensor, "*N"], places: Int[Tensor, "*N"]) -> Float[Tensor, "*N D"]:
-        return self.embedding(tokens) + self.positions(places.clamp(max=self.config.context - 1))
+        return add(self.embedding(tokens), self.positions(places.clamp(max=self.config.context - 1)))
 
     def _logits(
         self, x: Float[Tensor, "*N D"], totals: Float[Tensor, "*N D"], places: Int[Tensor, "*N"]
     ) -> Float[Tensor, "*N V"]:
-        x = x + totals / (places + 1)[..., None]
-        return self.output(x + self.down(self.dropout(tanh(self.up(x)))))
+        x = add(x, divide(totals, (places + 1)[..., None]))
+        return self.output(add(x, self.down(self.dropout(tanh(self.up(x))))))

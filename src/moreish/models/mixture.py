@@ -35,6 +35,7 @@ from moreish.models.contexts import (
 from moreish.models.evidence import Candidates, entries_of, less_one, of_all, of_few
 from moreish.models.model import LanguageModel, check_share, check_size, check_whole, device_of, setting
 from moreish.models.tables import Tables, check_counted, count_tables, find, wrong
+from moreish.ops.arithmetic import add, add_at, modulate, multiply, subtract, take, total, weigh
 from moreish.ops.pointwise import relu
 from moreish.randomness import stream
 
@@ -233,9 +234,10 @@ class Mixture(LanguageModel[Seen]):
             ratios, known = of_all(self.counts(seen, targets), self.log_unigram.exp())
             candidates = (ratios.transpose(1, 2) - self.shift) / self.scale
         gate = self._gate(seen, known)
-        logits = self.log_unigram + torch.bmm(self.weights(gate)[:, None], ratios[:, :TABLES])[:, 0]
-        hidden = self.candidate(candidates) + self.candidate_gate(gate)[:, None] + self.candidate_symbol.weight
-        return logits + self._score(hidden, (1 + self.candidate_scale(gate))[:, None]) + self.direct(gate)
+        logits = add(self.log_unigram, weigh(self.weights(gate), ratios[:, :TABLES]))
+        hidden = add(self.candidate(candidates), self.candidate_gate(gate)[:, None])
+        hidden = add(hidden, self.candidate_symbol.weight)
+        return add(add(logits, self._score(hidden, self.candidate_scale(gate)[:, None])), self.direct(gate))
 
     def _mixed_few(self, seen: Seen, targets: Int[Tensor, " N"] | None) -> Float[Tensor, "N V"]:
         """The same over the candidates that any table saw; all others of a position share one score."""
@@ -245,24 +247,24 @@ class Mixture(LanguageModel[Seen]):
             positions = torch.arange(len(few.confidence), device=few.position.device)
             where = torch.cat([few.position, positions])
         gate = self._gate(seen, few.confidence)
-        linear = (self.weights(gate)[where] * few.features[:, :TABLES]).sum(1)
-        hidden = self.candidate(candidates) + self.candidate_gate(gate)[where] + self.candidate_symbol.weight
-        known, others = (linear + self._score(hidden, 1 + self.candidate_scale(gate)[where])).split(
-            [len(few.position), len(positions)]
-        )
-        logits = self.log_unigram + others[:, None] + self.direct(gate)
+        linear = total(multiply(take(self.weights(gate), where), few.features[:, :TABLES]), axis=1)
+        hidden = add(self.candidate(candidates), take(self.candidate_gate(gate), where))
+        hidden = add(hidden, self.candidate_symbol.weight)
+        scores = add(linear, self._score(hidden, take(self.candidate_scale(gate), where)))
+        known, others = scores.split([len(few.position), len(positions)])
+        logits = add(add(self.log_unigram, others[:, None]), self.direct(gate))
         cells = few.position * self.config.symbols + few.symbol
-        return logits.flatten().index_add(0, cells, known - others[few.position]).view(logits.shape)
+        return add_at(logits.flatten(), cells, subtract(known, take(others, few.position))).view(logits.shape)
 
     def _gate(self, seen: Seen, known: Float[Tensor, "N G"]) -> Float[Tensor, "N H"]:
         """Units that see how much each table has seen, the place, and the last symbols."""
         steps = torch.arange(HISTORY, device=seen.place.device) * self.config.symbols
         gate = self.confidence((known - self.gate_shift) / self.gate_scale)
-        gate = gate + self.place((seen.place + 1).clamp(max=LAST_PLACE + 1))
-        return self.dropout(relu(gate + self.history(seen.back[:, :HISTORY] + steps).sum(1)))
+        gate = add(gate, self.place((seen.place + 1).clamp(max=LAST_PLACE + 1)))
+        return self.dropout(relu(add(gate, total(self.history(seen.back[:, :HISTORY] + steps), axis=1))))
 
     def _score(self, hidden: Float[Tensor, "*C S"], scale: Float[Tensor, "*#C S"]) -> Float[Tensor, "*C"]:
-        return self.score(relu(self.second(relu(hidden) * scale)))[..., 0]
+        return self.score(relu(self.second(modulate(relu(hidden), scale))))[..., 0]
 
     def _table(self) -> Float[Tensor, "R V"]:
         """Every row written out, and one more of zeros for contexts never seen."""

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from moreish.layers import GAINS, BatchNorm, Dropout, Embedding, Linear, may_fuse
 from moreish.models.model import WindowModel, check_flag, check_share, check_size, check_whole, setting
+from moreish.ops.arithmetic import add
 from moreish.ops.pointwise import tanh
 from moreish.ops.windows import WORTH, embed_linear, slot_table, slots_of, sum_slots
 from moreish.randomness import stream
@@ -104,7 +105,7 @@ class MLP(WindowModel):
             return self._above(embed_linear(ids, self.embedding.weight, first.weight, first.bias))
         embedded = self.embedding(ids).flatten(1)
         logits = self._above(first(embedded))
-        return logits if self.direct is None else logits + self.direct(embedded)
+        return logits if self.direct is None else add(logits, self.direct(embedded))
 
     def reader(self) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
         """Symbol by symbol, with what each symbol brings to the first layer from each slot worked out once."""

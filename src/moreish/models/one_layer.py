@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from moreish.errors import ConfigError
 from moreish.models.counts import Grams
 from moreish.models.model import WindowModel, check_whole
+from moreish.ops.affine import embed, linear
 from moreish.randomness import stream
 
 INITIAL_DEVIATION = 0.01
@@ -56,8 +57,8 @@ class OneLayer(WindowModel):
     def score(self, windows: Int[Tensor, "M C"]) -> Float[Tensor, "M V"]:
         symbols = windows[:, -1].long()
         if self.config.symbols > FEW_SYMBOLS:  # the same choice of rows without V multiplications for each number
-            return F.embedding(symbols, self.weight)
-        return F.one_hot(symbols, self.config.symbols).to(self.weight.dtype) @ self.weight
+            return embed(symbols, self.weight)
+        return linear(F.one_hot(symbols, self.config.symbols).to(self.weight.dtype), self.weight.t())
 
     @torch.no_grad()
     def set_closed_form(self, pairs: Grams) -> None:

@@ -28,6 +28,7 @@ from moreish.models.model import (
 )
 from moreish.ops import recurrence
 from moreish.ops.affine import linear
+from moreish.ops.arithmetic import take
 from moreish.ops.turns import Turns, in_turns, side_by_side
 from moreish.randomness import stream
 
@@ -106,23 +107,17 @@ class Layer(nn.Module):
         self, x: Float[Tensor, "K D"], ids: Int[Tensor, " M"] | None, start: Float[Tensor, "S W"], turns: Turns
     ) -> Float[Tensor, "M W"]:
         """The states after each row's turn; row m reads x[ids[m]], or x[m]."""
-        inputs = {
-            "start": start,
-            # Under autocast the product is of lower precision than the states it is added to.
-            "table": linear(x, self.input, self.bias).to(start.dtype),
-        }
-        return self.op(turns, ids, **inputs, **self._applied())
+        # Under autocast the product is of lower precision than the states it is added to.
+        table = linear(x, self.input, self.bias).to(start.dtype)
+        return self.op(turns, ids, start, table, *self._applied())
 
     def step(self, state: Float[Tensor, "B W"], x: Float[Tensor, "B G"]) -> Float[Tensor, "B W"]:
         """The state after one symbol more, from what it brings."""
-        return self.op.step(state, x, **self._applied())
+        return self.op.step(state, x, *self._applied())
 
-    def _applied(self) -> dict[str, Tensor]:
-        """What is applied to a state, as the op names it."""
-        applied: dict[str, Tensor] = {"weight": self.hidden}
-        if self.candidate is not None:
-            applied["bias"] = self.candidate
-        return applied
+    def _applied(self) -> tuple[Tensor, ...]:
+        """What is applied to a state, in the op's order."""
+        return (self.hidden,) if self.candidate is None else (self.hidden, self.candidate)
 
 
 class Recurrent(LanguageModel[Tensor]):
@@ -194,8 +189,8 @@ class Recurrent(LanguageModel[Tensor]):
         reading = in_turns(tokens, lengths, self.config.symbols, share)
         hidden = self.given(self.states(reading.ids, reading.turns, self.begin(1))[-1])
         if drops:
-            return self.output(self.dropout(hidden.index_select(0, reading.row)))
-        return self.output(hidden).index_select(0, reading.row)
+            return self.output(self.dropout(take(hidden, reading.row)))
+        return take(self.output(hidden), reading.row)
 
     def states(self, ids: Int[Tensor, " M"], turns: Turns, state: Float[Tensor, "S L W"]) -> list[Float[Tensor, "K W"]]:
         """For each layer its states at all turns, the S first ones in front; row m reads symbol ids[m]."""

@@ -30,9 +30,11 @@ from moreish.models.model import (
 )
 from moreish.models.packing import Packed, pack
 from moreish.ops.affine import linear
+from moreish.ops.arithmetic import add, multiply, take
 from moreish.ops.attend import angles, attend, attend_once, reach, rotate
 from moreish.ops.block import BlockWeights, Ends, Where, decoder
 from moreish.ops.normalize import EPSILON
+from moreish.ops.op import is_by_hand
 from moreish.ops.pointwise import gelu, silu
 from moreish.randomness import stream
 
@@ -150,7 +152,7 @@ class Block(nn.Module):
         by_head = (rows, length, 3, self.heads, width // self.heads)
         qkv = self.qkv(self.norm_1(x)).view(by_head)
         if turn is not None:
-            qkv = torch.cat([rotate(qkv[:, :, :2], turn), qkv[:, :, 2:]], 2)
+            qkv = rotate(qkv, turn, parts=2)
         pieces = (*before, qkv[:, :, 1:].flatten(3))
         if length == 1 and rows >= MANY_ROWS and not torch.is_grad_enabled():
             split = (kv.unflatten(2, by_head[3:]) for piece in pieces for kv in piece.unbind(1))
@@ -159,13 +161,13 @@ class Block(nn.Module):
             every = torch.cat(pieces, 1) if before else pieces[0]
             k, v = every.unflatten(3, by_head[3:]).permute(2, 0, 3, 1, 4)
             mixed = attend(qkv[:, :, 0].transpose(1, 2), k, v, bias).transpose(1, 2)
-        x = x + self.dropout(self.merge(mixed.reshape(rows, length, width)))
-        return x + self.dropout(self._feed(self.norm_2(x))), pieces[-1]
+        x = add(x, self.dropout(self.merge(mixed.reshape(rows, length, width))))
+        return add(x, self.dropout(self._feed(self.norm_2(x)))), pieces[-1]
 
     def _feed(self, x: Float[Tensor, "B T D"]) -> Float[Tensor, "B T D"]:
         if self.gate is None:
             return self.down(gelu(self.up(x)))
-        return self.down(silu(self.gate(x)) * self.up(x))
+        return self.down(multiply(silu(self.gate(x)), self.up(x)))
 
 
 class Transformer(LanguageModel[Cache]):
@@ -223,7 +225,7 @@ class Transformer(LanguageModel[Cache]):
         turn = self._turn(packed.depths, x.dtype)
         for block in self.blocks:
             x, _ = block(x, (), bias, turn)
-        return self._logits(x.flatten(0, 1)).index_select(0, packed.places)
+        return take(self._logits(x.flatten(0, 1)), packed.places)
 
     def _clamped(self, places: Int[Tensor, "B T"]) -> Int[Tensor, "B T"]:
         return places.clamp(max=self.config.context - 1)
@@ -231,7 +233,7 @@ class Transformer(LanguageModel[Cache]):
     def _embed(self, tokens: Int[Tensor, "B T"], places: Int[Tensor, "B T"]) -> Float[Tensor, "B T D"]:
         x = self.embedding(tokens)
         if self.positions is not None:
-            x = x + self.positions(self._clamped(places))
+            x = add(x, self.positions(self._clamped(places)))
         return self.dropout(x)
 
     def _turn(self, places: Int[Tensor, "B T"], dtype: torch.dtype) -> Float[Tensor, "2 B T K"] | None:
@@ -244,7 +246,13 @@ class Transformer(LanguageModel[Cache]):
         return linear(x, self.embedding.weight) if self.output is None else self.output(x)
 
     def _fusible(self, packed: Packed) -> bool:
-        return self._plain and self.fused and packed.tokens.shape[1] <= FUSED_PLACES and may_fuse(*self._parts)
+        return (
+            self._plain
+            and self.fused
+            and not is_by_hand()
+            and packed.tokens.shape[1] <= FUSED_PLACES
+            and may_fuse(*self._parts)
+        )
 
     def _weights(self) -> tuple[Ends, list[BlockWeights]]:
         """What `decoder` takes: the parameters in the order in which they were made."""

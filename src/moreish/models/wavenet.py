@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from moreish.layers import GAINS, Dropout, Embedding, Linear
 from moreish.models.model import LanguageModel, check_share, check_size, check_whole, setting
 from moreish.models.packing import pack
+from moreish.ops.arithmetic import add, take
 from moreish.ops.convolve import convolve_pair, gated
 from moreish.ops.pointwise import relu
 from moreish.randomness import stream
@@ -80,7 +81,7 @@ class Layer(nn.Module):
     ) -> tuple[Float[Tensor, "*N D"], Float[Tensor, "*N K"]]:
         """The next layer's x, and what goes to the skip connections."""
         z = self.dropout(gated(convolve_pair(earlier, x, self.gated.weight, self.gated.bias)))
-        return x if self.residual is None else x + self.residual(z), self.skip(z)
+        return x if self.residual is None else add(x, self.residual(z)), self.skip(z)
 
 
 class WaveNet(LanguageModel[tuple[Tensor, ...]]):
@@ -129,12 +130,12 @@ class WaveNet(LanguageModel[tuple[Tensor, ...]]):
             # A line's first place is a boundary after boundaries, and so is whatever is looked for before it.
             earlier = torch.empty(len(x), dtype=torch.long, device=x.device)
             earlier[packed.places] = packed.places[at - depths.clamp(max=dilation)]
-            x, skip = layer(x, x.index_select(0, earlier))
+            x, skip = layer(x, take(x, earlier))
             skips.append(skip)
-        return self._logits(skips).index_select(0, packed.places)
+        return take(self._logits(skips), packed.places)
 
     def _logits(self, skips: list[Float[Tensor, "*N K"]]) -> Float[Tensor, "*N V"]:
         total = skips[0]
         for skip in skips[1:]:
-            total = total + skip
+            total = add(total, skip)
         return self.output(relu(self.mix(relu(total))))

@@ -5,38 +5,37 @@ tensors that hold all turns: five calls forward and three backward for a GRU. Wh
 later turns is computed for all turns at once; the loop backward carries that gradient alone.
 
 Everywhere: `start`, the S states before any symbol. `table`, what a symbol brings, its bias included: a row for each of
-V symbols, chosen by `ids` [M]; or, where `ids` is None, a row for each of the M rows. States come back with the S first
-ones in front, gates as their turn left them; what a network gives are the M states alone, and `gradient` is theirs.
-`dh` is that of one turn.
+V symbols, chosen by `ids` [M]; or, where `ids` is None, a row for each of the M rows. What a network gives are the M
+states, and `gradient` is theirs; kept for the backward are the states with the S first ones in front, and the gates as
+their turn left them. `dh` is the gradient of one turn's states.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from moreish.ops.arithmetic import take
 from moreish.ops.gates import gru_before_step, gru_step, lstm_step, rnn_step
+from moreish.ops.op import Gradients, Op
 from moreish.ops.turns import Turns
 
 Ids = Int[Tensor, " M"] | None
-Gradients = dict[str, Tensor]
 
 
-def rnn_rows(
-    start: Float[Tensor, "S H"], table: Float[Tensor, "V H"], weight: Float[Tensor, "H H"], ids: Ids, turns: Turns
-) -> Float[Tensor, "K H"]:
+def rnn_rows_forward(
+    start: Float[Tensor, "S H"], table: Float[Tensor, "V H"], weight: Float[Tensor, "H H"], *, ids: Ids, turns: Turns
+) -> tuple[Float[Tensor, "M H"], Float[Tensor, "K H"]]:
     """`rnn_step` at every turn."""
     states = torch.cat([start, _chosen(table, ids)])
     weight = _turned(weight, turns)
     for h, new in turns.forward(states):
         new.addmm_(h, weight).tanh_()
-    return states
+    return states[len(start) :], states
 
 
 def rnn_rows_backward(
@@ -57,14 +56,15 @@ def rnn_rows_backward(
     return {"start": d_states[:first], "table": _to_table(dx, ids, table), "weight": d_weight}
 
 
-def gru_rows(
+def gru_rows_forward(
     start: Float[Tensor, "S H"],
     table: Float[Tensor, "V 3*H"],
     weight: Float[Tensor, "3*H H"],
     bias: Float[Tensor, " H"],
+    *,
     ids: Ids,
     turns: Turns,
-) -> tuple[Float[Tensor, "K H"], Float[Tensor, "M 4*H"]]:
+) -> tuple[Float[Tensor, "M H"], Float[Tensor, "K H"], Float[Tensor, "M 4*H"]]:
     """`gru_step` at every turn. Gates: r, z, the product w = W_n h + bias, n."""
     wide = start.shape[1]
     x_rz, x_n = table.tensor_split([2 * wide], 1)
@@ -78,7 +78,7 @@ def gru_rows(
         rz.sigmoid_()
         n.addcmul_(r, w).tanh_()
         torch.lerp(n, h, z, out=new)
-    return states, gates
+    return states[len(start) :], states, gates
 
 
 def gru_rows_backward(
@@ -117,13 +117,14 @@ def gru_rows_backward(
     }
 
 
-def gru_before_rows(
+def gru_before_rows_forward(
     start: Float[Tensor, "S H"],
     table: Float[Tensor, "V 3*H"],
     weight: Float[Tensor, "3*H H"],
+    *,
     ids: Ids,
     turns: Turns,
-) -> tuple[Float[Tensor, "K H"], Float[Tensor, "M 3*H"]]:
+) -> tuple[Float[Tensor, "M H"], Float[Tensor, "K H"], Float[Tensor, "M 3*H"]]:
     """`gru_before_step` at every turn. Gates: r, z, n."""
     wide = start.shape[1]
     gates = _chosen(table, ids, copied=True)
@@ -133,7 +134,7 @@ def gru_before_rows(
         rz.addmm_(h, weight_rz).sigmoid_()
         n.addmm_(r * h, weight_n).tanh_()
         torch.lerp(n, h, z, out=new)
-    return states, gates
+    return states[len(start) :], states, gates
 
 
 def gru_before_rows_backward(
@@ -172,13 +173,14 @@ def gru_before_rows_backward(
     }
 
 
-def lstm_rows(
+def lstm_rows_forward(
     start: Float[Tensor, "S W"],
     table: Float[Tensor, "V G"],
     weight: Float[Tensor, "G H"],
+    *,
     ids: Ids,
     turns: Turns,
-) -> tuple[Float[Tensor, "K W"], Float[Tensor, "M G"]]:
+) -> tuple[Float[Tensor, "M W"], Float[Tensor, "K W"], Float[Tensor, "M G"]]:
     """`lstm_step` at every turn; a state is h and c side by side, W = 2 H. Gates: o, i, f, g."""
     wide = weight.shape[1]
     gates = _chosen(table, ids, copied=True)
@@ -192,7 +194,7 @@ def lstm_rows(
         oif.sigmoid_()
         torch.mul(f, c, out=new_c).addcmul_(i, g.tanh_())
         torch.mul(o, new_c.tanh(), out=new_h)
-    return states, gates
+    return states[len(start) :], states, gates
 
 
 def lstm_rows_backward(
@@ -264,41 +266,28 @@ def _begun(start: Tensor, rows: int) -> Tensor:
     return states
 
 
+rnn_rows = Op(rnn_rows_forward, rnn_rows_backward, keeps=("states",), always=True)
+gru_rows = Op(gru_rows_forward, gru_rows_backward, keeps=("states", "gates"), always=True)
+gru_before_rows = Op(gru_before_rows_forward, gru_before_rows_backward, keeps=("states", "gates"), always=True)
+lstm_rows = Op(lstm_rows_forward, lstm_rows_backward, keeps=("states", "gates"), always=True)
+
+
 @dataclass(frozen=True)
 class Recurrence:
-    """A network: one step, and whole rows forward and backward."""
+    """A network: one step, and whole rows."""
 
-    step: Callable[..., Tensor]
-    forward: Callable[..., Any]
-    backward: Callable[..., Gradients]
+    step: Op[..., Tensor]
+    rows: Op[..., Any]
 
-    def __call__(self, turns: Turns, ids: Ids, start: Tensor, table: Tensor, **weights: Tensor) -> Tensor:
-        """The M states after each row's turn. `weights` are those of the step, by name."""
+    def __call__(self, turns: Turns, ids: Ids, start: Tensor, table: Tensor, *weights: Tensor) -> Tensor:
+        """The M states after each row's turn. `weights` are those of the step, in its order."""
         alone = turns.before is None and len(turns.sizes) == 1
         if alone and not torch.is_autocast_enabled(start.device.type):  # which would mix precisions within a step
-            return self.step(start, _chosen(table, ids), **weights)
-        inputs = {"start": start, "table": table, **weights}
-        return _ByHand.apply(self, turns, ids, tuple(inputs), *inputs.values())  # type: ignore[return-value]
+            return self.step(start, table if ids is None else take(table, ids), *weights)
+        return self.rows(start, table, *weights, ids=ids, turns=turns)
 
 
-class _ByHand(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, op: Recurrence, turns: Turns, ids: Ids, names: tuple[str, ...], *inputs: Tensor) -> Tensor:
-        out = op.forward(**dict(zip(names, inputs)), ids=ids, turns=turns)
-        states, *gates = out if isinstance(out, tuple) else (out,)
-        ctx.op, ctx.turns, ctx.ids, ctx.names = op, turns, ids, names
-        kept = [tensor for name, tensor in zip(names, inputs) if name in ("table", "weight")]
-        ctx.save_for_backward(states, *gates, *kept)
-        return states[len(states) - turns.rows :]
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:  # type: ignore[override]
-        got = ctx.op.backward(gradient, *ctx.saved_tensors, ids=ctx.ids, turns=ctx.turns)
-        return (None, None, None, None, *(got[name] for name in ctx.names))
-
-
-RNN = Recurrence(rnn_step, rnn_rows, rnn_rows_backward)
-GRU = Recurrence(gru_step, gru_rows, gru_rows_backward)
-GRU_BEFORE = Recurrence(gru_before_step, gru_before_rows, gru_before_rows_backward)
-LSTM = Recurrence(lstm_step, lstm_rows, lstm_rows_backward)
+RNN = Recurrence(rnn_step, rnn_rows)
+GRU = Recurrence(gru_step, gru_rows)
+GRU_BEFORE = Recurrence(gru_before_step, gru_before_rows)
+LSTM = Recurrence(lstm_step, lstm_rows)

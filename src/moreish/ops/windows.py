@@ -7,13 +7,12 @@ Source: Bengio et al. 2003, section 3.1, counts what the product costs; the sum 
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
+
+from moreish.ops.op import Gradients, Op
 
 WORTH = 2
 """Windows, as many times the symbols, from which on the table pays."""
@@ -41,44 +40,40 @@ def sum_slots(slots: Int[Tensor, "M C"], rows: Float[Tensor, "CV H"]) -> Float[T
     return F.embedding_bag(slots, rows, mode="sum")
 
 
-def embed_linear(
+def embed_linear_forward(
     windows: Int[Tensor, "M C"],
     table: Float[Tensor, "V D"],
     weight: Float[Tensor, "H CD"],
     bias: Float[Tensor, " H"] | None,
 ) -> Float[Tensor, "M H"]:
     """linear(embed(windows).flatten(1)), by sums of rows of the slots' table."""
-    out = _SlotSum.apply(slots_of(windows, len(table)), table, weight)
+    out = sum_slots(slots_of(windows, len(table)), slot_table(table, weight))
     return out if bias is None else out + bias
 
 
-class _SlotSum(torch.autograd.Function):
-    """out[n] = sum over c of T[slots[n, c]], T = slot_table(table, weight).
+def embed_linear_backward(gradient: Tensor, windows: Tensor, table: Tensor, weight: Tensor) -> Gradients:
+    """out[n] = sum over c of T[slots[n, c]], T = slot_table(table, weight), and the bias.
 
-    d_T[s] is the sum of d_out[n] over all n and c with slots[n, c] = s; with T^T = W E^T for the weight as [H C, D],
-    d_W = d_T^T E and d_E = d_T W.
+    dT[s] is the sum of g[n] over all n and c with slots[n, c] = s; with T^T = W E^T for the weight as [H C, D],
+    dW = dT^T E and dE = dT W.
     """
+    slots = slots_of(windows, len(table))
+    hidden, inputs = weight.shape
+    symbols, width = table.shape
+    d_rows = gradient.new_zeros(inputs // width * symbols, hidden)
+    by_slot = slots.t().contiguous()
+    if len(slots) < FEW:
+        repeated = gradient.expand(len(by_slot), *gradient.shape)
+        d_rows.index_add_(0, by_slot.flatten(), repeated.reshape(-1, hidden))
+    else:
+        for slot in by_slot.unbind(0):
+            d_rows.index_add_(0, slot, gradient)
+    d_products = d_rows.t().reshape(-1, symbols)  # [H C, V]
+    return {
+        "table": d_products.t() @ weight.reshape(-1, width),
+        "weight": (d_products @ table).view(hidden, inputs),
+        "bias": gradient.sum(0),
+    }
 
-    @staticmethod
-    def forward(ctx: Any, slots: Tensor, table: Tensor, weight: Tensor) -> Tensor:
-        ctx.save_for_backward(slots, table, weight)
-        return sum_slots(slots, slot_table(table, weight))
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, d_out: Tensor) -> tuple[None, Tensor, Tensor]:  # type: ignore[override]
-        slots, table, weight = ctx.saved_tensors
-        hidden, inputs = weight.shape
-        symbols, width = table.shape
-        d_rows = d_out.new_zeros(inputs // width * symbols, hidden)
-        by_slot = slots.t().contiguous()
-        if len(slots) < FEW:
-            repeated = d_out.expand(len(by_slot), *d_out.shape)
-            d_rows.index_add_(0, by_slot.flatten(), repeated.reshape(-1, hidden))
-        else:
-            for slot in by_slot.unbind(0):
-                d_rows.index_add_(0, slot, d_out)
-        d_products = d_rows.t().reshape(-1, symbols)  # [H C, V]
-        d_weight = (d_products @ table).view(hidden, inputs)
-        d_table = d_products.t() @ weight.reshape(-1, width)
-        return None, d_table, d_weight
+embed_linear = Op(embed_linear_forward, embed_linear_backward, always=True)
