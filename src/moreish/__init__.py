@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from moreish.models.catalog import MODELS
     from moreish.models.laws import check_model
     from moreish.models.model import LanguageModel, WindowModel, select
+    from moreish.ops.op import Op, by_hand
     from moreish.runs.compare import compare
     from moreish.runs.directory import load
     from moreish.runs.ladder import Ladder, ladder
@@ -70,6 +71,7 @@ _HOMES = {
     "moreish.models.catalog": "MODELS",
     "moreish.models.laws": "check_model",
     "moreish.models.model": "LanguageModel WindowModel select",
+    "moreish.ops.op": "Op by_hand",
     "moreish.runs.compare": "compare",
     "moreish.runs.directory": "load",
     "moreish.runs.ladder": "Ladder ladder",
@@ -105,6 +107,7 @@ __all__ = [
     "Lines",
     "ListError",
     "MoreishError",
+    "Op",
     "ReadOptions",
     "Recipe",
     "RunError",
@@ -120,6 +123,7 @@ __all__ = [
     "WindowModel",
     "__version__",
     "bundled",
+    "by_hand",
     "check_model",
     "compare",
     "evaluate",

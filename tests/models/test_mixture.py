@@ -317,7 +317,7 @@ def test_a_model_can_be_pickled_and_copied():
         assert torch.equal(again(tokens, again.begin(1))[0], wanted)
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS])
+@pytest.mark.parametrize("name", list(MODELS))
 @pytest.mark.parametrize("rows, long", [(2, 0), (0, 3), (0, 0)])
 def test_reading_nothing_gives_nothing(name, rows, long):
     model = MODELS[name](symbols=7)

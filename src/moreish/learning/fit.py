@@ -27,7 +27,7 @@ from moreish.models.one_layer import OneLayer
 from moreish.text.corpus import Corpus
 
 TELL_EVERY = 100
-OF_DESCENT = {"steps", "lr", "weight_decay"}
+OF_DESCENT = {"steps", "lr", "weight_decay", "by_hand"}
 """What the one-layer network may be told while it descends on the whole list; told more, it takes minibatches."""
 
 

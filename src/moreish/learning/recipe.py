@@ -60,6 +60,7 @@ class Recipe:
     checkpoint_every: int = setting(0, "steps between checkpoints; 0: at the end only")
     precision: str = setting("float32", "of the products: float32 or bfloat16")
     compile: bool = setting(False, "torch.compile: takes a minute here, and gains little")
+    by_hand: bool = setting(False, "learn by the hand-written gradients, which equal autograd's to rounding")
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -77,6 +78,7 @@ class Recipe:
         check_choice("recipe", "precision", self.precision, PRECISIONS)
         check_choice("recipe", "use", self.use, USES)
         check_flag("recipe", "compile", self.compile)
+        check_flag("recipe", "by_hand", self.by_hand)
         for name in ("momentum", "beta2", "label_smoothing", "average"):
             check_share("recipe", name, getattr(self, name))
         for name in ("warmup", "decay_at"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import nullcontext
 from functools import cache
 from typing import Any
 
@@ -19,6 +20,9 @@ from moreish.models.counts import Grams, count_grams
 from moreish.models.model import LanguageModel, device_of, place
 from moreish.models.ngram import NGram, NGramConfig
 from moreish.models.one_layer import OneLayer
+from moreish.ops.arithmetic import add
+from moreish.ops.loss import expected_nats, mean_square
+from moreish.ops.op import by_hand
 from moreish.text.alphabet import Alphabet
 from moreish.text.lines import Lines
 
@@ -103,8 +107,9 @@ def descend(model: OneLayer, pairs: Grams, recipe: Recipe) -> Iterator[tuple[int
     weights[rows[:, 0], rows[:, 1]] = torch.from_numpy(pairs.counts / pairs.counts.sum()).float().to(device)
     every_symbol = torch.arange(model.config.symbols, device=device)[:, None]
     for step in range(1, recipe.steps + 1):
-        nats: Tensor = -(weights * torch.log_softmax(model.score(every_symbol), -1)).sum()
-        loss = nats + recipe.weight_decay * model.weight.square().mean()
+        with by_hand() if recipe.by_hand else nullcontext():
+            nats: Tensor = expected_nats(model.score(every_symbol), weights)
+            loss = add(nats, mean_square(model.weight, times=recipe.weight_decay))
         (gradient,) = torch.autograd.grad(loss, [model.weight])
         if not math.isfinite(loss.item()) or not bool(gradient.isfinite().all()):
             raise MoreishError(

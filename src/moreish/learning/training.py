@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from moreish.learning.recipe import Recipe
 from moreish.learning.schedule import rate_at
 from moreish.models.model import LanguageModel, WindowModel, device_of
 from moreish.ops.loss import cross_entropy
+from moreish.ops.op import by_hand, is_by_hand
 from moreish.randomness import stream_seed
 
 Expected = dict[str, tuple[torch.dtype, tuple[int, ...]]]
@@ -94,6 +95,7 @@ class Training:
         Raises:
             MoreishError: it is not finite.
         """
+        hand = self._by_hand()
         self.model.train()
         if self._dropout is not None:
             self._dropout.manual_seed(stream_seed(self.recipe.seed, f"dropout/{step}"))
@@ -101,7 +103,7 @@ class Training:
         for p in self._parameters:
             p.grad = None
         try:
-            with self._precision():
+            with self._precision(), hand:
                 logits = self._logits(self.model, batch)
                 if logits.dtype != torch.float64:  # the loss of a lower precision is worked out in float32
                     logits = logits.float()
@@ -115,6 +117,23 @@ class Training:
                 set_dropout(self.model, None)
         self._check_gradients(step)
         return value
+
+    def _by_hand(self) -> AbstractContextManager[None]:
+        """Whether this step's gradients come from the hand-written passes.
+
+        Raises:
+            ConfigError: they do not go with what else was asked for.
+        """
+        if not self.recipe.by_hand and not is_by_hand():
+            return nullcontext()
+        if self.recipe.compile:
+            raise ConfigError("torch.compile writes gradients of its own. Leave out --compile, or --by-hand.")
+        if self.recipe.precision != "float32":
+            raise ConfigError(
+                f"gradients by hand are worked out in float32, not {self.recipe.precision}. Leave out --precision, or "
+                f"--by-hand."
+            )
+        return by_hand()
 
     def consider(self, nats: float) -> bool:
         """Take note of the loss on dev; returns whether it is time to stop early."""

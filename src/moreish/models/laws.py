@@ -11,14 +11,15 @@
     same-seed              the same seed gives the same parameters
     config-round-trip      config -> dict -> config -> weights gives equal logits
     every-gradient         every parameter receives gradient
+    gradients-by-hand      the ops' hand-written gradients equal autograd's, in float64
     fresh-loss             a fresh model's loss is near ln V
     learns-by-heart        one line of distinct symbols can be learnt by heart
     sums-to-one            over a small alphabet, the probabilities of all lines up to length L, plus the rest, are 1
 
-A model fitted by counting (`fitted_by_counting`) is exempt from every-gradient and learns-by-heart; from the first also
-one whose tables wait to be counted (`waits_for_tables`), for what weighs them has nothing to weigh yet. An instance
-rather than a factory is exempt from same-seed, config-round-trip and fresh-loss (it may be trained), and, where its
-alphabet is large, from sums-to-one. Two tolerances only: EXACT for float64, CLOSE for float32.
+A model fitted by counting (`fitted_by_counting`) is exempt from every-gradient, gradients-by-hand and learns-by-heart;
+from the first also one whose tables wait to be counted (`waits_for_tables`), for what weighs them has nothing to weigh
+yet. An instance rather than a factory is exempt from same-seed, config-round-trip and fresh-loss (it may be trained),
+and, where its alphabet is large, from sums-to-one. Two tolerances only: EXACT for float64, CLOSE for float32.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from moreish.errors import LawBroken
-from moreish.models.model import LanguageModel, config_from_dict, config_to_dict, select
+from moreish.layers import set_dropout
+from moreish.models.model import LanguageModel, config_from_dict, config_to_dict, device_of, select
+from moreish.ops.op import by_hand
 from moreish.randomness import stream
 from moreish.shapes import BOUNDARY
 
@@ -117,6 +120,7 @@ class _Laws:
             }
         if not self.model.fitted_by_counting:
             laws["learns-by-heart"] = self.learns_by_heart
+            laws["gradients-by-hand"] = self.gradients_by_hand
             if not self.model.waits_for_tables:
                 laws["every-gradient"] = self.every_gradient
         if self.fresh or self.symbols <= SYMBOLS:
@@ -262,6 +266,27 @@ class _Laws:
         without = [n for n, p in model.named_parameters() if p.grad is None or not bool((p.grad != 0).any())]
         if without:
             raise _Seen(f"no gradient reaches {', '.join(without)}")
+
+    def gradients_by_hand(self) -> None:
+        model = copy.deepcopy(self.model).double().train()
+        tokens = torch.cat([self.tokens(16), torch.zeros(16, 1, dtype=torch.long)], 1)
+        seed = int(torch.randint(2**31, (), generator=self.random))
+
+        def gradients() -> dict[str, Tensor]:
+            set_dropout(model, torch.Generator(device_of(model)).manual_seed(seed))
+            named = dict(model.named_parameters())
+            got = torch.autograd.grad(self.loss(model, tokens), list(named.values()), allow_unused=True)
+            return {name: g for name, g in zip(named, got) if g is not None}
+
+        with by_hand():
+            ours = gradients()
+        theirs = gradients()
+        # What is zero in theory is rounding noise in both: it is held against the largest gradient there is.
+        largest = max((float(g.abs().max()) for g in theirs.values()), default=0.0)
+        for name, wanted in theirs.items():
+            if name not in ours or _apart(ours[name], wanted) > EXACT * max(1.0, largest):
+                off = _apart(ours[name], wanted) if name in ours else math.inf
+                raise _Seen(f"by hand the gradient of {name} is off by {off:.1e} of {largest:.1e}")
 
     def learns_by_heart(self) -> None:
         line = torch.cat([torch.arange(min(self.symbols, 6)), torch.zeros(1, dtype=torch.long)])[None]

@@ -73,7 +73,7 @@ def gated_backward(gradient: Tensor, x: Tensor) -> Gradients:
     time.
     """
     filtered, gate = x.chunk(2, -1)
-    t, s = torch.sigmoid(2 * filtered).mul_(2).sub_(1), torch.sigmoid(gate)
+    t, s = 2 * torch.sigmoid(2 * filtered) - 1, torch.sigmoid(gate)
     gs = gradient * s
     return {"x": torch.cat([torch.addcmul(gs, gs * t, t, value=-1), torch.addcmul(gs, gs, s, value=-1) * t], -1)}
 

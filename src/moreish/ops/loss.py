@@ -1,7 +1,11 @@
-"""The loss: negative log-likelihood of the targets, from logits in one piece."""
+"""The loss: negative log-likelihood of the targets, from logits in one piece.
+
+Softmax and logarithm together leave a gradient of one subtraction: what was said less what was so.
+"""
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
@@ -22,8 +26,8 @@ def cross_entropy_forward(
 
 
 def cross_entropy_backward(gradient: Tensor, logits: Tensor, targets: Tensor, smoothing: float) -> Gradients:
-    """Of one row -log p_t has the gradient p - 1[target], and the mean over n rows 1/n of it: softmax and logarithm
-    together leave nothing but what was said less what was so. A smoothed target takes the place of 1[target].
+    """Of one row -log p_t has the gradient p - 1[target], and the mean over n rows 1/n of it; a smoothed target takes
+    the place of 1[target].
 
     Source: Bridle 1990; Karpathy, makemore part 4, exercise 2.
     """
@@ -37,4 +41,28 @@ def cross_entropy_backward(gradient: Tensor, logits: Tensor, targets: Tensor, sm
     return {"logits": d.mul_((counted * (gradient / counted.sum()))[:, None])}
 
 
+def expected_nats_forward(logits: Float[Tensor, "N V"], weights: Float[Tensor, "N V"]) -> Float[Tensor, ""]:
+    """The sum over n and v of -weights[n, v] log softmax(logits[n])[v]: every target at once, each by its share."""
+    return -(weights * torch.log_softmax(logits, -1)).sum()
+
+
+def expected_nats_backward(gradient: Tensor, logits: Tensor, weights: Tensor) -> Gradients:
+    """d_logits = p sum(w) - w, each sum over a row; d_weights = -log p."""
+    log_p = torch.log_softmax(logits, -1)
+    said = log_p.exp() * weights.sum(-1, keepdim=True)
+    return {"logits": (said - weights) * gradient, "weights": -log_p * gradient}
+
+
+def mean_square_forward(weight: Float[Tensor, ...], *, times: float) -> Float[Tensor, ""]:
+    """`times` the mean of all weights squared: the lecture's regularisation, which pulls probabilities to even ones."""
+    return times * weight.square().mean()
+
+
+def mean_square_backward(gradient: Tensor, weight: Tensor, times: float) -> Gradients:
+    """dw = 2 times w / n."""
+    return {"weight": weight * (gradient * (2 * times / weight.numel()))}
+
+
 cross_entropy = Op(cross_entropy_forward, cross_entropy_backward)
+expected_nats = Op(expected_nats_forward, expected_nats_backward)
+mean_square = Op(mean_square_forward, mean_square_backward)

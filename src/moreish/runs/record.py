@@ -56,6 +56,7 @@ class RecipeSection(_Strict):
     checkpoint_every: int = Field(default=0, ge=0, le=2**53)
     precision: Literal["float32", "bfloat16"] = "float32"
     compile: bool = False
+    by_hand: bool = False
     seed: int = Field(ge=0, lt=2**63)
     split: Literal["unique", "lecture", "none"]
     split_seed: int = Field(ge=0, lt=2**63)
