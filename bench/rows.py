@@ -73,6 +73,12 @@ def _reaching(who: str, nats: str, reference: str, at_least: float, aim: float) 
     )  # fmt: skip
 
 
+def _by_hand(id: str, what: str, measure: str = "") -> Row:
+    what = f"a step of {what}, 32 lines, gradients by hand"
+    return Row(f"by-hand-{id}", what, f"by_hand:{measure or id}", "ms", ("names",), reference="the same by autograd",
+               of="ratio", at_most=1.5)  # fmt: skip
+
+
 ROWS = (
     Row(
         "help", "moreish --help, the whole process", "starting:help_page", "s",
@@ -165,6 +171,9 @@ ROWS = (
     ),
     *_reaching("tree", "1.9937", "the lecture's 200,000 steps of its tree (part 5)", 34, 100),
     *_reaching("mlp", "2.17", "the lecture's 200,000 steps of its MLP (part 2)", 25, 60),
+    _by_hand("transformer", "the transformer"),
+    _by_hand("transformer-gpt2", "the transformer of GPT-2's parts", "transformer_of_gpt2"),
+    _by_hand("gru", "the GRU, whole rows at once", "gru"),
     Row(
         "import-makemore", "logits from weights of makemore.py's models, 2,000 lines: the largest difference",
         "exchanging:makemore", "nats", ("names",), at_most=1e-5,

@@ -10,6 +10,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -212,16 +213,7 @@ def of_whole_rows() -> Iterator[Case]:
             ]
             if network is recurrence.GRU:
                 given.append(drawn(wide))
-
-            def steps(start, table, *weights, ids, turns, step=network.step):
-                x = table if ids is None else table[ids]
-                states, done = [start], 0
-                for size, chosen in zip(turns.sizes, turns.chosen):
-                    before = states[-1][:size] if chosen is None else states[-1][chosen]
-                    states.append(step.forward(before, x[done : done + size], *weights))
-                    done += size
-                return torch.cat(states[1:])
-
+            steps = partial(recurrence.rows_by_steps, network.step)
             yield Case(network.rows, name, tuple(given), {"ids": ids, "turns": turns}, steps)
     for count in (1, 9, windows.FEW + 1):
         ids = whole(4, count, 3)

@@ -29,17 +29,6 @@ def inputs(name: str, starts: int, rows: int) -> dict[str, torch.Tensor]:
     return {key: value.requires_grad_() for key, value in made.items()}
 
 
-def read_by_steps(name, turns, ids, start, table, **weights):
-    """The same by one step after the other, for autograd."""
-    x = table if ids is None else table[ids]
-    states, done = [start], 0
-    for size, chosen in zip(turns.sizes, turns.chosen):
-        before = states[-1][:size] if chosen is None else states[-1][chosen]
-        states.append(OPS[name].step(before, x[done : done + size], **weights))
-        done += size
-    return torch.cat(states[1:])
-
-
 def weights_of(cell: nn.Module, order: list[int]) -> tuple[torch.Tensor, ...]:
     """A torch cell's weights as ours: input weight, hidden weight, bias of the input, bias of the hidden."""
     parts = (cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh)
@@ -97,7 +86,10 @@ def plans():
 def test_rows_by_hand_equal_steps_under_autograd(name, plan):
     _, turns, ids, starts, rows = plan
     given = inputs(name, starts, rows)
-    by_hand, by_steps = OPS[name](turns, ids, *given.values()), read_by_steps(name, turns, ids, **given)
+    by_hand, by_steps = (
+        OPS[name](turns, ids, *given.values()),
+        recurrence.rows_by_steps(OPS[name].step, *given.values(), ids=ids, turns=turns),
+    )
     assert (by_hand - by_steps).abs().max() < EXACT
     weights = drawn(*by_hand.shape)
     for loss in (lambda out: (out * weights).sum(), lambda out: out.sum(), lambda out: out[-1].sum()):

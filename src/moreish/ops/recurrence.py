@@ -272,6 +272,19 @@ gru_before_rows = Op(gru_before_rows_forward, gru_before_rows_backward, keeps=("
 lstm_rows = Op(lstm_rows_forward, lstm_rows_backward, keeps=("states", "gates"), always=True)
 
 
+def rows_by_steps(
+    step: Op[..., Tensor], start: Tensor, table: Tensor, *weights: Tensor, ids: Ids, turns: Turns
+) -> Tensor:
+    """The same by one step after the other, each its own op: what autograd can follow, and whole rows are held to."""
+    x = table if ids is None else take(table, ids)
+    states, done = [start], 0
+    for size, chosen in zip(turns.sizes, turns.chosen):
+        before = states[-1][:size] if chosen is None else take(states[-1], chosen)
+        states.append(step(before, x[done : done + size], *weights))
+        done += size
+    return torch.cat(states[1:])
+
+
 @dataclass(frozen=True)
 class Recurrence:
     """A network: one step, and whole rows."""
