@@ -239,6 +239,7 @@ class Bench:
         self.inputs = [inputs, jitter(inputs)]
         told = [truth(self.solved, given) for given in self.inputs]
         self.right = [gradients for gradients, _ in told]
+        self.values = [values for _, values in told]
         self.shapes = {name: tuple(value.shape) for name, value in told[0][1].items()}
         self.order = [name for name in self.solved.order if name in self.right[0]]
         wrong = self.wrong(source)
@@ -248,11 +249,28 @@ class Bench:
     def wrong(self, source: str) -> list[str] | None:
         """The wrong `d<name>`, in the order of the right file: empty where all is right, None where one is unsure.
 
-        Raises Unfit where the file cannot be run. Wrong are those that are wrong for all inputs tried; one that is
-        wrong only for some is unsure.
+        Unsure is what lies between right and wrong, what is wrong for one of the inputs only, and what changes an
+        argument or a variable of the forward part, which two names for one tensor and += can do.
+
+        Raises Unfit where the file cannot be run.
         """
-        judged = [judge(run(source, given), right, self.order) for given, right in zip(self.inputs, self.right)]
+        judged = []
+        for given, right, values in zip(self.inputs, self.right, self.values):
+            found = run(source, given)
+            if any(
+                not torch.allclose(found[name], value, 1e-9, 1e-12, equal_nan=True) for name, value in values.items()
+            ):
+                return None
+            judged.append(judge(found, right, self.order))
         by_name = {name: {one[name] for one in judged} for name in self.order}
         if any(len(verdicts) > 1 or None in verdicts for verdicts in by_name.values()):
             return None
         return [name for name in self.order if by_name[name] == {False}]
+
+    def numbers(self, source: str, name: str) -> tuple[object, ...]:
+        """What a file gives for one `d<name>`, short enough to compare: equal where two files give the same numbers."""
+        found = run(source, self.inputs[0]).get(name)
+        if not isinstance(found, Tensor):
+            return (repr(found),)
+        at = torch.arange(1, found.numel() + 1, dtype=torch.float64).reshape(found.shape).cos()
+        return (*found.shape, f"{float((found.double() * at).sum()):.9g}")
