@@ -40,26 +40,31 @@ class Formulas:
     solved: Solved
     shapes: dict[str, tuple[int, ...]]
     random: random.Random
+    statements: list[ast.stmt] = field(init=False)
+    """Of the backward part, those in loops included."""
     counts: set[str] = field(init=False)
     scalars: set[str] = field(init=False)
     maxima: set[str] = field(init=False)
     carriers: set[str] = field(init=False)
     """The variables that hold a gradient, or are computed from one."""
+    accumulated: set[str] = field(init=False)
+    """The variables that are changed in place."""
     sums: set[str] = field(init=False)
     """The sums and differences of the forward part, as text."""
 
     def __post_init__(self) -> None:
-        everything = self.solved.forward + [s for block in self.solved.blocks for s in block]
+        self.statements = [s for block in self.solved.blocks for s in block]
+        everything = self.solved.forward + self.statements
         self.counts = names_of_counts(everything)
         self.scalars = names_of_scalars(everything, self.counts)
         self.maxima = {f"d{name}" for name in names_of_maxima(self.solved.forward)}
         inner = [node for statement in self.solved.forward for node in ast.walk(statement)]
         self.sums = {text(n) for n in inner if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Add | ast.Sub)}
         self.carriers = set(self.solved.order)
-        for block in self.solved.blocks:
-            for statement in block:
-                if loaded(statement) & self.carriers:
-                    self.carriers |= stored(statement)
+        self.accumulated = {target(s) for s in self.statements if isinstance(s, ast.AugAssign)}
+        for statement in self.statements:
+            if loaded(statement) & self.carriers:
+                self.carriers |= stored(statement)
 
     def in_value(self, statement: ast.stmt, value: ast.expr) -> Iterator[Found]:
         yield from self._whole(statement, value)
@@ -193,7 +198,7 @@ class Formulas:
                 yield "other operand", node, ast.Name(other, ast.Load()), f"{other} for {name}"
 
     def _written(self, name: str) -> int:
-        return max(s.lineno for block in self.solved.blocks for s in block if target(s) == name)
+        return max(s.lineno for s in self.statements if target(s) == name)
 
     def _is_count(self, node: ast.expr) -> bool:
         return is_count(node, self.counts)

@@ -43,7 +43,7 @@ class Mutant:
 
     source: str
     node: str
-    """The `d<name>` that the mistake is at, as far as the source tells; "" where it is at a variable of one's own."""
+    """The `d<name>` that the mistake is at, or at whose input, a variable of one's own that nothing else reads."""
     kind: str
     line: int
     what: str
@@ -60,20 +60,31 @@ class _Mutator(Formulas):
             for at, statement in enumerate(block):
                 if isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign) and statement.value is not None:
                     for kind, old, new, what in self.in_value(statement, statement.value):
-                        yield from self._made(kind, [(statement, [swap(statement, old, new)])], statement, what)
+                        yield from self._made(
+                            kind, [(statement, [self._own(swap(statement, old, new))])], statement, what
+                        )
                     yield from self._of_statement(block, at)
                 elif isinstance(statement, ast.Expr) and target(statement):
                     for kind, old, new, what in self.in_call(statement.value):
                         yield from self._made(kind, [(statement, [swap(statement, old, new)])], statement, what)
         yield from self._moves()
 
+    def _own(self, statement: ast.stmt) -> ast.stmt:
+        """The statement, with a copy where it would give another name to a tensor that a later += then changes."""
+        match statement:
+            case ast.Assign(value=ast.Name() as value) if target(statement) in self.accumulated:
+                return swap(statement, value, ast.Call(ast.Attribute(value, "clone", ast.Load()), [], []))
+        return statement
+
     def _made(
         self, kind: str, edits: list[tuple[ast.stmt, list[ast.stmt]]], at: ast.stmt, what: str, up: int = 0
     ) -> Iterator[Mutant]:
-        source = rewrite(self.solved.source, edits)
-        if source is not None and source != self.solved.source:
-            node = target(at)
-            yield Mutant(source, node if self.solved.is_gradient(node) else "", kind, at.lineno - up, what)
+        source, node = rewrite(self.solved.source, edits), target(at)
+        if not self.solved.is_gradient(node):  # a variable of one's own: the mistake is seen where it is read
+            readers = {target(s) for s in self.statements if node in loaded(s)} - {node}
+            node = readers.pop() if len(readers) == 1 else ""
+        if source is not None and source != self.solved.source and self.solved.is_gradient(node):
+            yield Mutant(source, node, kind, at.lineno - up, what)
 
     # Whole statements
 

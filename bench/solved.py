@@ -55,9 +55,9 @@ class Solved:
             tree = ast.parse(source)
         except SyntaxError as error:
             raise Unfit(f"does not parse: {error.msg}", error.lineno) from None
-        functions = [s for s in tree.body if isinstance(s, ast.FunctionDef)]
+        functions = [s for s in tree.body if isinstance(s, ast.FunctionDef) and s.name == "exercise"]
         if not functions:
-            raise Unfit("has no function")
+            raise Unfit("has no function exercise(...)")
         function = functions[0]
         names = {a.arg for a in function.args.args + function.args.kwonlyargs}
         said = next((i for i, line in enumerate(source.splitlines(), 1) if "# Backward" in line), None)
@@ -93,7 +93,7 @@ class Solved:
                 for name in [target(statement), *stored(statement)]:
                     if self.is_gradient(name) and not isinstance(statement, ast.For | ast.While | ast.With):
                         last[name] = max(last.get(name, 0), statement.lineno)
-        return sorted(last, key=lambda name: last[name])
+        return sorted(last, key=lambda name: (last[name], name))
 
 
 def gradient_of(name: str, names: set[str] | frozenset[str]) -> bool:
@@ -173,8 +173,7 @@ def run(source: str, inputs: Values, learning: bool = False) -> Values:
     try:
         with _limited(), torch.set_grad_enabled(learning):
             exec(compile(source, "<exercise>", "exec"), found)
-            function = next(v for v in found.values() if getattr(v, "__module__", 0) is None and callable(v))
-            returned = function(**given)
+            returned = found["exercise"](**given)
     except Exception as error:
         trace, line = error.__traceback__, getattr(error, "lineno", None)
         while trace is not None:
