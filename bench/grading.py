@@ -62,7 +62,7 @@ def grader_files(folder: Path = EXPLAINING, starts: tuple[str, ...] = ("exercise
         for path in set(paths) - found:
             found.add(path)
             text = path.read_text(encoding="utf-8")
-            asked += re.findall(r"moreish\.explaining\.([\w.]+)", text)
+            asked += re.findall(r"moreish\.explaining\.([\w.]+)", text) + re.findall(r"(\w+)\.py\b", text)
             for names in re.findall(r"from moreish\.explaining import \(?([\w, \n]+)", text):
                 asked += re.findall(r"\w+", names)
         if not paths and "." in name:  # a name within a module
@@ -189,8 +189,8 @@ def words(rows: list[Row], grader: str) -> list[str]:
     for row in (row for row in frozen if row["grader"] == grader):
         earlier = len({r["grader"] for r in frozen[: frozen.index(row)]} - {grader})
         said.append(
-            f"The last {row['number']} were made on {row['on']} by seed {row['seed']}, when the grader (source {grader}) "
-            f"was committed at {row['commit']}. Versions that had been measured so before this one: {earlier}."
+            f"The last {row['number']} were made on {row['on']} by seed {row['seed']}, the grader (source {grader}) being "
+            f"committed at {row['commit']}. Versions that had been measured so before this one: {earlier}."
         )
     return said
 

@@ -96,7 +96,8 @@ def test_the_graders_version_follows_what_it_imports(tmp_path):
     files = {
         "grader.py": "from moreish.explaining.causes import find\nimport torch\n",
         "causes.py": "from moreish.explaining import shapes_of\n",
-        "shapes_of.py": "",
+        "shapes_of.py": 'started = "child.py"\n',
+        "child.py": "",
         "tape.py": "",
         "exercises/__init__.py": "",
         "exercises/cells.py": "",
