@@ -189,8 +189,8 @@ def words(rows: list[Row], grader: str) -> list[str]:
     for row in (row for row in frozen if row["grader"] == grader):
         earlier = len({r["grader"] for r in frozen[: frozen.index(row)]} - {grader})
         said.append(
-            f"The last {row['number']} were made on {row['on']} by seed {row['seed']}, the grader (source {grader}) being "
-            f"committed at {row['commit']}. Versions that had been measured so before this one: {earlier}."
+            f"The last {row['number']} were made on {row['on']} by seed {row['seed']}; the grader, source {grader}, "
+            f"was committed at {row['commit']}. Versions that had been measured so before this one: {earlier}."
         )
     return said
 
