@@ -33,6 +33,8 @@ R = TypeVar("R")
 Gradients = dict[str, Tensor]
 
 _BY_HAND: ContextVar[bool] = ContextVar("by_hand", default=False)
+_open: set[object] = set()
+"""The `by_hand` blocks that are open in any thread: mostly none, and then a call need not ask for its own."""
 
 
 @contextmanager
@@ -42,16 +44,19 @@ def by_hand() -> Iterator[None]:
     with moreish.by_hand():
         trained = moreish.fit(corpus, "gru")
     """
-    before = _BY_HAND.set(True)
+    before, mark = _BY_HAND.set(True), object()
+    _open.add(mark)
     try:
         yield
     finally:
+        _open.discard(mark)
         _BY_HAND.reset(before)
 
 
 def is_by_hand() -> bool:
     """Whether gradients come from the hand-written passes here and now."""
-    return _BY_HAND.get()
+    # What is compiled gets its gradients from the compiler, which cannot follow a context variable either.
+    return bool(_open) and not torch.compiler.is_compiling() and _BY_HAND.get()
 
 
 class Op(Generic[P, R]):
@@ -78,6 +83,7 @@ class Op(Generic[P, R]):
         self.__name__ = forward.__name__.removesuffix("_forward")
         self.forward, self.backward = forward, backward
         self.keeps, self.always = keeps, always
+        self.plain: Callable[..., Any] = self._without_what_is_kept if keeps else forward
         parameters = inspect.signature(forward).parameters
         self.inputs = tuple(name for name, p in parameters.items() if p.kind is not p.KEYWORD_ONLY)
         self.options = tuple(name for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY)
@@ -90,17 +96,20 @@ class Op(Generic[P, R]):
         assert not strange, f"{self.__name__}: its backward asks for {strange}, which its forward does not have"
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        if (self.always or _BY_HAND.get()) and torch.is_grad_enabled():
+        if (self.always or (_open and is_by_hand())) and torch.is_grad_enabled():
             options = {name: kwargs.pop(name) for name in self.options if name in kwargs}
             inputs = (*args, *(kwargs.get(name) for name in self.inputs[len(args) :]))
             if any(isinstance(x, Tensor) and x.requires_grad for x in inputs):
                 return _ByHand.apply(self, options, *inputs)  # type: ignore[return-value]
-            return self._plain(*inputs, **options)
-        return self._plain(*args, **kwargs)
+            return self.plain(*inputs, **options)
+        return self.plain(*args, **kwargs)
 
-    def _plain(self, *args: Any, **kwargs: Any) -> Any:
+    def _without_what_is_kept(self, *args: Any, **kwargs: Any) -> Any:
         out: Any = self.forward(*args, **kwargs)
-        return out[0] if self.keeps else out
+        return out[0]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Op[P, R]:
+        return self  # a model's copy computes the same things
 
     def __repr__(self) -> str:
         return f"<op {self.__name__}>"
@@ -189,7 +198,7 @@ def compare(
     draw = torch.Generator().manual_seed(seed)
     weights: list[Tensor] = []
 
-    def loss(given: list[Any], of: Callable[..., Any] = steps or op._plain) -> Tensor:
+    def loss(given: list[Any], of: Callable[..., Any] = steps or op.plain) -> Tensor:
         out: Any = of(*given, **options)
         outputs = out if type(out) is tuple else (out,)
         if not weights:
