@@ -1,0 +1,274 @@
+"""A learner's file judged: run, held against the truth, each wrong node told own from inherited, the cause looked for.
+
+This is what runs in the separate process (`trial.py`); tests call it directly.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from moreish.explaining.exercises.definition import DRAWS, FUNCTION, Exercise
+from moreish.explaining.grades import BROKEN, NOT_DONE, RIGHT, WRONG, Grade, broken
+from moreish.explaining.hypotheses import Case, Finding, explain
+from moreish.explaining.submission import (
+    FILE,
+    Failure,
+    Fault,
+    Submission,
+    as_tensor,
+    find_function,
+    line_of,
+    loaded,
+    parse,
+    stored,
+)
+from moreish.explaining.truth import Truth, find_truth
+from moreish.explaining.wording import fault_of, listed, wrong_message
+
+OF_SHAPES = (RuntimeError, IndexError, ValueError)
+"""What torch raises where shapes do not fit: a mistake in the derivative, not a broken file."""
+
+
+def judge(exercise: Exercise, source: str, ran: Callable[[], None] = lambda: None) -> Grade:
+    """The judgement on a learner's file.
+
+    Args:
+        exercise: the one that it is for.
+        source: its text.
+        ran: called when the learner's function has been run and only the judging is left.
+    """
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)  # a learner's torch.zeros(...) is then as exact as all else
+    try:
+        truths = [find_truth(exercise, draw) for draw in range(DRAWS)]
+        tree = parse(source)
+        module = _load(tree)
+        _call_problem, results = _call(module, truths, tree)
+        ran()
+        return _judged(exercise, tree, module, truths, results, _call_problem)
+    except Fault as fault:
+        return broken(exercise.id, _sentence(str(fault), fault.line), fault.line)
+    finally:
+        torch.set_default_dtype(default)
+
+
+def _load(tree: ast.Module) -> dict[str, Any]:
+    """Run the file's own level: its imports and what else it defines."""
+    module: dict[str, Any] = {"__name__": FUNCTION}
+    try:
+        exec(compile(tree, FILE, "exec"), module)
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        raise Fault(fault_of(error), line_of(error)) from None
+    return module
+
+
+def _call(
+    module: dict[str, Any], truths: list[Truth], tree: ast.Module
+) -> tuple[Fault | None, list[dict[str, Any]]]:
+    """Call the learner's function on each draw: what it returned, or why it did not."""
+    find_function(tree)
+    function = module.get(FUNCTION)
+    results = []
+    for truth in truths:
+        inputs = {name: each.clone() for name, each in truth.inputs.items()}
+        try:
+            found = function(**inputs)  # type: ignore[misc]
+        except Exception as error:
+            return Fault(fault_of(error), line_of(error)), results
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            raise Fault(fault_of(error), line_of(error)) from None
+        if not isinstance(found, dict):
+            raise Fault(
+                f"{FUNCTION} returned {_article(found)}, not its local names. End it with `return locals()`",
+                _return_line(tree),
+            )
+        _check_given(truth, inputs, found, tree)
+        results.append(found)
+    return None, results
+
+
+def _check_given(truth: Truth, inputs: dict[str, Tensor], found: dict[str, Any], tree: ast.Module) -> None:
+    """Refuse a run that changed its inputs or the given forward.
+
+    Raises:
+        Fault: it did; names the line.
+    """
+    for name, before in truth.inputs.items():
+        if not torch.equal(inputs[name].detach(), before):
+            raise Fault(f"it changes its input {name!r}. Work on a copy, such as {name}.clone()",
+                        _changing_line(truth, name, tree))  # fmt: skip
+    for name, want in truth.values.items():
+        got = found.get(name, want)
+        same = (
+            isinstance(got, Tensor) and got.shape == want.shape and truth.is_close(got.detach(), want)
+            if isinstance(want, Tensor) and want.is_floating_point()
+            else bool(torch.equal(got, want)) if isinstance(want, Tensor) and isinstance(got, Tensor) else got == want
+        )  # fmt: skip
+        if not same:
+            raise Fault(f"it changes {name!r}, which the forward gives. Use another name, or {name}.clone()",
+                        _changing_line(truth, name, tree))  # fmt: skip
+
+
+def _changing_line(truth: Truth, name: str, tree: ast.Module) -> int | None:
+    """The first statement of the learner's that leaves a given name with another value."""
+    given = {ast.dump(each) for each in truth.exercise.forward}
+    statements = [each for each in find_function(tree).body if ast.dump(each) not in given]
+    named = [each for each in statements if name in stored(each)]
+    if named:
+        return named[0].lineno
+    scope: dict[str, Any] = {"torch": torch, "F": torch.nn.functional}
+    scope.update({n: v.clone() if isinstance(v, Tensor) else v for n, v in truth.values.items()})
+    want = truth.values[name]
+    for each in statements:
+        try:
+            exec(compile(ast.Module([each], []), FILE, "exec"), scope)
+        except (Exception, SyntaxError):
+            continue
+        got = scope.get(name)
+        if isinstance(want, Tensor) and not (isinstance(got, Tensor) and torch.equal(got, want)):
+            return each.lineno
+    return None
+
+
+def _judged(
+    exercise: Exercise,
+    tree: ast.Module,
+    module: dict[str, Any],
+    truths: list[Truth],
+    results: list[dict[str, Any]],
+    problem: Fault | None,
+) -> Grade:
+    done = [_verdict(truths, results, node) for node in exercise.nodes]
+    if problem is None and all(verdict is True for verdict in done):
+        return Grade(exercise.id, RIGHT, "Every derivative is right.")
+    submission = Submission.of(exercise, tree, module)
+    free = [submission.run(truth, forced=False) for truth in truths]
+    forced = [submission.run(truth, forced=True) for truth in truths]
+    remaining = tuple(n for n in exercise.nodes if n not in forced[0][1] and _is_missing(forced[0][0].get(n)))
+    _check_types(exercise, submission, forced)
+    right = {n for n in exercise.nodes if _right_everywhere(truths, forced, n)}
+    failures: dict[str, Failure] = {}
+    for _, failed in forced:
+        failures.update(failed)
+    own = [n for n in exercise.nodes if n not in right and n not in remaining]
+    spoilt = [n for n in exercise.nodes if n in right and not _right_everywhere(truths, free, n)]
+    inherited = [n for n in spoilt if not _waits(n, remaining, free)]
+    own, inherited = _within_loops(submission, own, inherited)
+    if not own:
+        if remaining:
+            fine = [n for n in exercise.nodes if n in right]
+            return Grade(exercise.id, NOT_DONE, _to_do(fine, remaining), remaining=remaining)
+        if problem is not None:
+            raise problem
+        return _only_together(exercise, results, done)
+    first = own[0]
+    failure = failures.get(first)
+    finding = explain(Case(first, truths, [_got(found, failed, first) for found, failed in forced], submission))
+    if failure is not None and finding.cause == "unknown" and not isinstance(failure.error, OF_SHAPES):
+        line = failure.line
+        return Grade(exercise.id, BROKEN, _sentence(fault_of(failure.error), line), first, tuple(own), tuple(inherited),
+                     remaining=remaining, line=line)  # fmt: skip
+    message = wrong_message(
+        truths[0], first, forced[0][0].get(first), failure, finding, own, inherited, remaining
+    )  # fmt: skip
+    return Grade(exercise.id, WRONG, message, first, tuple(own), tuple(inherited), finding.cause, remaining,
+                 failure.line if failure is not None else submission.line(first))  # fmt: skip
+
+
+Run = tuple[dict[str, Any], dict[str, Failure]]
+
+
+def _got(found: dict[str, Any], failed: dict[str, Failure], node: str) -> Tensor | None:
+    return None if node in failed else as_tensor(found.get(node))
+
+
+def _verdict(truths: list[Truth], results: list[dict[str, Any]], node: str) -> bool | None:
+    """Whether what the function returned for a node is right on every draw; None where it returned nothing."""
+    if len(results) < len(truths):
+        return False
+    values = [as_tensor(found.get(node)) for found in results]
+    if any(each is None for each in values):
+        return None
+    return all(truth.is_right(node, each) for truth, each in zip(truths, values) if each is not None)
+
+
+def _right_everywhere(truths: list[Truth], runs: list[Run], node: str) -> bool:
+    for truth, (found, failed) in zip(truths, runs):
+        got = _got(found, failed, node)
+        if got is None or not truth.is_right(node, got):
+            return False
+    return True
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or value is Ellipsis
+
+
+def _waits(node: str, remaining: tuple[str, ...], free: list[Run]) -> bool:
+    """Whether a node could not be computed only because an earlier one is still to be filled in."""
+    return bool(remaining) and any(node in failed and isinstance(failed[node].error, (TypeError, AttributeError))
+                                   for _, failed in free)  # fmt: skip
+
+
+def _check_types(exercise: Exercise, submission: Submission, forced: list[Run]) -> None:
+    for found, failed in forced:
+        for node in exercise.nodes:
+            value = found.get(node)
+            if node not in failed and not _is_missing(value) and as_tensor(value) is None:
+                raise Fault(f"{node} is {_article(value)}, not a tensor", submission.line(node))
+
+
+def _within_loops(submission: Submission, own: list[str], inherited: list[str]) -> tuple[list[str], list[str]]:
+    """Of two wrong nodes that one compound statement computes, the later inherits from the earlier if it reads it.
+
+    Inside one statement no right value can be put in between, so that a forced run finds both wrong.
+    """
+    kept: list[str] = []
+    for node in own:
+        index = submission.last(node)
+        shared = [other for other in kept if index >= 0 and other in submission.changes[index]]
+        nested = [each for each in ast.walk(submission.statements[index]) if isinstance(each, ast.stmt)]
+        reads = set().union(*(loaded(each) for each in nested[1:] if node in stored(each))) if shared else set()
+        (inherited if reads & set(shared) else kept).append(node)
+    order = submission.exercise.nodes.index
+    return kept, sorted(inherited, key=order)
+
+
+def _only_together(exercise: Exercise, results: list[dict[str, Any]], done: list[bool | None]) -> Grade:
+    """Right statement by statement, and yet not as returned: the function hands back something else."""
+    wrong = [node for node, verdict in zip(exercise.nodes, done) if verdict is not True]
+    node = wrong[0]
+    if results and _is_missing(results[0].get(node)):
+        raise Fault(f"{FUNCTION} does not return {node}. End it with `return locals()`")
+    raise Fault(f"{node} is right when it is assigned, but {FUNCTION} returns another value for it")
+
+
+def _to_do(right: list[str], remaining: tuple[str, ...]) -> str:
+    so_far = f"{listed(right)} {'is' if len(right) == 1 else 'are'} right. " if right else "Nothing is filled in yet. "
+    return f"{so_far}Still to do: {', '.join(remaining)}."
+
+
+def _sentence(text: str, line: int | None) -> str:
+    text = text.rstrip(".")
+    return f"Line {line}: {text}." if line else f"{text[:1].upper()}{text[1:]}."
+
+
+def _article(value: Any) -> str:
+    return "None" if value is None else f"of type {type(value).__name__}"
+
+
+def _return_line(tree: ast.Module) -> int | None:
+    found = [each for each in ast.walk(find_function(tree)) if isinstance(each, ast.Return)]
+    return found[-1].lineno if found else find_function(tree).lineno
+
+
+__all__ = ["Finding", "judge"]
