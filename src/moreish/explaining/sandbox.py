@@ -112,10 +112,10 @@ def _grade(exercise: str, result: Path, code: int, stopped: str, seconds: float)
     except (OSError, ValueError, TypeError):
         pass
     if stopped == READY:
-        return broken(exercise, f"It was stopped: it runs for more than {seconds:g} seconds. Look for a loop without end.")
+        return broken(exercise, f"It was stopped: it ran for over {seconds:g} seconds. Is a loop without end?")
     if stopped:
-        return broken(exercise, f"It was stopped while {'loading' if stopped == 'loading' else 'being judged'}: too slow.")
+        return broken(exercise, "It was stopped: loading torch, or judging the file, takes too long here.")
     if code < 0:
         name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
         return broken(exercise, f"It crashed the process ({name}): too deep a recursion, or too much memory.")
-    return broken(exercise, f"It ended the process by itself, with code {code}: take out what does that, such as os._exit.")
+    return broken(exercise, f"It ended the process by itself, with code {code}, as os._exit does. Take that out.")

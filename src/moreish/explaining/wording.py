@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor
 
 from moreish.explaining.hypotheses import Finding
-from moreish.explaining.submission import FILE, Failure, as_tensor
+from moreish.explaining.submission import Failure, as_tensor
 from moreish.explaining.truth import Truth, next_nodes
 
 SENTENCES = {
@@ -18,7 +17,7 @@ SENTENCES = {
     "changed in place": "{words}, but a later statement writes into the same tensor; give that one a .clone()",
     "= for +=": "a contribution replaces an earlier one where it should be added to it ({words})",
     "missing broadcast sum": "a sum over the axis that the forward broadcast is missing: {words}",
-    "missing keepdim": "an axis was dropped that must stay with size 1: keepdim=True, or unsqueeze, is missing ({words})",
+    "missing keepdim": "an axis was dropped that must stay with size 1: keepdim=True or unsqueeze ({words})",
     "keepdim too many": "it has an axis too many: {words}",
     "wrong axis": "the axis is not the one of the forward ({words})",
     "transposed product": "a factor of the product is transposed, or stands on the other side ({words})",
@@ -99,10 +98,7 @@ def _numbers(truth: Truth, node: str, got: Any) -> str:
 
 
 def _raised(failure: Failure) -> str:
-    error = failure.error
-    inner = traceback.extract_tb(error.__traceback__)
-    line = failure.line if any(frame.filename == FILE for frame in inner) else failure.line
-    return f"Line {line} raises {fault_of(error)}."
+    return f"Line {failure.line} raises {fault_of(failure.error)}."
 
 
 def _shape(value: Tensor) -> str:

@@ -123,8 +123,9 @@ class Exercise:
         needs_f = any(isinstance(each, ast.Name) and each.id == "F" for each in ast.walk(ast.parse(self._plain)))
         imports = "import torch\n" + ("from torch.nn import functional as F\n" if needs_f else "")
         return (
-            f'"""{self.title}.\n\nexercise: {self.id}\n\n{about}\nFill in each None, then: moreish exercise check FILE\n'
-            f'"""\n\n{imports}\n\n{signature}    {GIVEN}\n{forward.rstrip()}\n\n    {YOURS}\n{backward}    return locals()\n'
+            f'"""{self.title}.\n\nexercise: {self.id}\n\n{about}\n'
+            f'Fill in each None, then: moreish exercise check FILE\n"""\n\n{imports}\n\n'
+            f"{signature}    {GIVEN}\n{forward.rstrip()}\n\n    {YOURS}\n{backward}    return locals()\n"
         )
 
     @cached_property

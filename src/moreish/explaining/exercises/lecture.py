@@ -201,42 +201,40 @@ SOFTMAX_HINTS = (
     "counts is used twice: in probs itself and in counts_sum. The maxima are used once and were broadcast.",
 )
 
-LECTURE = (
-    Exercise(
-        "cross_entropy", "The lecture's exercise 1, its loss: cross-entropy step by step", cross_entropy, logits_inputs,
-        "The loss of the lecture's network, one operation at a time, from the logits to the mean negative "
-        "log-likelihood.",
-        (*SOFTMAX_HINTS,
-         "loss looks at one entry in each row of logprobs and takes their mean: dlogprobs is zero elsewhere.",
-         "counts_sum_inv was broadcast along axis 1, so its derivative is a sum along axis 1, with keepdim=True."),
-    ),
-    Exercise(
-        "cross_entropy_fused", "The lecture's exercise 2: cross-entropy in one formula", cross_entropy_fused,
-        logits_inputs,
-        "The same loss as one operation. Simplify on paper first: the steps fold into a single short expression.",
-        ("Write the loss of one row as log(sum(exp(logits))) - logits[target] and differentiate that.",
-         "The derivative of log(sum(exp(logits))) is softmax(logits).",
-         "The loss is a mean over the rows."),
-    ),
-    Exercise(
-        "batch_norm_fused", "The lecture's exercise 3: BatchNorm in one formula", batch_norm_fused, batch_norm_inputs,
-        "Batch normalisation in training, its variance divided by n - 1 as in the lecture (Ioffe and Szegedy 2015 "
-        "divide by n).",
-        ("hprebn reaches hpreact by three ways: as itself, through the mean and through the variance.",
-         "The way from the variance through the mean is zero, since the deviations from a mean add up to zero.",
-         "Take bngain * bnvar_inv / n out of the three terms; the first is then n * dhpreact."),
-    ),
-    Exercise(
-        "mlp", "The lecture's exercise 1, whole: the MLP with BatchNorm step by step", mlp, mlp_inputs,
-        "The lecture's whole network, every intermediate. db1 is zero in theory, for BatchNorm takes out what b1 adds.",
-        (*SOFTMAX_HINTS,
-         "bndiff is used twice: in bnraw and in bndiff2. hprebn is used twice: in bndiff and in the mean.",
-         "A row of C that several tokens use collects the derivatives of all of them."),
-    ),
-    Exercise(
-        "mlp_fused", "The lecture's exercise 4: the MLP with its parts fused", mlp_fused, mlp_inputs,
-        "The lecture's whole network again, with the short formulas for cross-entropy and BatchNorm.",
-        ("Solve cross_entropy_fused and batch_norm_fused first; the rest stands in mlp.",
-         "dhpreact is where the two meet: (1 - h**2) * dh."),
-    ),
+CROSS_ENTROPY = Exercise(
+    "cross_entropy", "The lecture's exercise 1, its loss: cross-entropy step by step", cross_entropy, logits_inputs,
+    "The loss of the lecture's network, one operation at a time, from the logits to the mean negative "
+    "log-likelihood.",
+    (*SOFTMAX_HINTS,
+     "loss looks at one entry in each row of logprobs and takes their mean: dlogprobs is zero elsewhere.",
+     "counts_sum_inv was broadcast along axis 1, so its derivative is a sum along axis 1, with keepdim=True."),
+)  # fmt: skip
+CROSS_ENTROPY_FUSED = Exercise(
+    "cross_entropy_fused", "The lecture's exercise 2: cross-entropy in one formula", cross_entropy_fused,
+    logits_inputs,
+    "The same loss as one operation. Simplify on paper first: the steps fold into a single short expression.",
+    ("Write the loss of one row as log(sum(exp(logits))) - logits[target] and differentiate that.",
+     "The derivative of log(sum(exp(logits))) is softmax(logits).",
+     "The loss is a mean over the rows."),
+)  # fmt: skip
+BATCH_NORM_FUSED = Exercise(
+    "batch_norm_fused", "The lecture's exercise 3: BatchNorm in one formula", batch_norm_fused, batch_norm_inputs,
+    "Batch normalisation in training, its variance divided by n - 1 as in the lecture (Ioffe and Szegedy 2015 "
+    "divide by n).",
+    ("hprebn reaches hpreact by three ways: as itself, through the mean and through the variance.",
+     "The way from the variance through the mean is zero, since the deviations from a mean add up to zero.",
+     "Take bngain * bnvar_inv / n out of the three terms; the first is then n * dhpreact."),
+)  # fmt: skip
+MLP = Exercise(
+    "mlp", "The lecture's exercise 1, whole: the MLP with BatchNorm step by step", mlp, mlp_inputs,
+    "The lecture's whole network, every intermediate. db1 is zero in theory, for BatchNorm takes out what b1 adds.",
+    (*SOFTMAX_HINTS,
+     "bndiff is used twice: in bnraw and in bndiff2. hprebn is used twice: in bndiff and in the mean.",
+     "A row of C that several tokens use collects the derivatives of all of them."),
+)  # fmt: skip
+MLP_FUSED = Exercise(
+    "mlp_fused", "The lecture's exercise 4: the MLP with its parts fused", mlp_fused, mlp_inputs,
+    "The lecture's whole network again, with the short formulas for cross-entropy and BatchNorm.",
+    ("Solve cross_entropy_fused and batch_norm_fused first; the rest stands in mlp.",
+     "dhpreact is where the two meet: (1 - h**2) * dh."),
 )  # fmt: skip

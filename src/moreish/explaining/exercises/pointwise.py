@@ -163,61 +163,59 @@ def maximum_inputs(draw: Draw) -> dict[str, Tensor]:
     return {"x": draw.uniform(0.5, 3.0, n, d), "weight": draw.normal(n, d)}
 
 
-POINTWISE = (
-    Exercise(
-        "neuron", "A neuron of three scalars: loss = tanh(x * w + b)", neuron, neuron_inputs,
-        "One neuron of micrograd, on single numbers. The local derivative of each operation times the derivative of "
-        "what comes out of it: that is the chain rule.",
-        ("The derivative of the loss with respect to itself is 1, so dz is only the local derivative of tanh.",
-         "tanh'(z) = 1 - tanh(z)**2, and tanh(z) is at hand: it is loss.",
-         "In a product each factor gets the other one times the incoming derivative; in a sum each term gets it whole."),
-    ),
-    Exercise(
-        "composite", "A composite function: loss = sum(sin(exp(-x**2)))", composite, composite_inputs,
-        "The notes' practice of analytical gradients: g = f(x) three times over, entry by entry.",
-        ("Go from the loss back, one statement at a time; each derivative is a local one times the one just found.",
-         "A sum hands its incoming derivative, here 1, to every entry.",
-         "e = exp(-square), so its derivative with respect to square is -e."),
-    ),
-    Exercise(
-        "fan_out", "Fan-out: one value used in three places", fan_out, fan_out_inputs,
-        "a is used three times. Its derivative is the sum of what comes back from each of its uses.",
-        ("List for each name the statements that use it; there are as many contributions.",
-         "The mean over n entries divides what it hands back by n.",
-         "d(total / product) with respect to product is -total / product**2."),
-    ),
-    Exercise(
-        "broadcasting", "Broadcasting: a row plus a column", broadcasting, broadcasting_inputs,
-        "Where the forward stretched a tensor by broadcasting, the backward sums over the stretched axis.",
-        ("A derivative has the shape of its tensor: compare the shapes of row, column and grid.",
-         "row was copied down axis 0, so the derivatives of the copies are added up along axis 0.",
-         "keepdim=True keeps the axis that was summed over, as an axis of size 1."),
-    ),
-    Exercise(
-        "linear", "A linear layer: x @ w + b", linear, linear_inputs,
-        "The matrix product, where the shapes alone nearly tell what to write.",
-        ("dx has the shape of x: which product of dproduct and w has it?",
-         "dx = dproduct times w transposed, dw = x transposed times dproduct.",
-         "b was broadcast over the rows."),
-    ),
-    Exercise(
-        "maximum", "Dividing by the largest of a row", maximum, maximum_inputs,
-        "The largest entry is used twice: once as itself and once as the divisor of its whole row.",
-        ("x reaches the loss by two ways: as the dividend, and through largest.",
-         "max hands its derivative to the entry that was the largest, and nothing to the others.",
-         "largest was broadcast along axis 1."),
-    ),
-    Exercise(
-        "dropout", "Dropout with a given mask", dropout, dropout_inputs,
-        "What was dropped gets no derivative, and what was kept is scaled in both directions. Srivastava et al. 2014; "
-        "scaled in training, as torch does it.",
-        ("mask and keep are constants.", "What multiplies in the forward multiplies in the backward."),
-    ),
-    Exercise(
-        "residual", "A residual sum with a scaled skip", residual, residual_inputs,
-        "y = x + relu(x @ w) + x / 2: x comes back by three ways. He et al. 2015.",
-        ("A sum hands its incoming derivative to every term, unchanged.",
-         "relu hands on where its input was above 0.",
-         "dx has three contributions: from the sum itself, from the skip and from the product."),
-    ),
+NEURON = Exercise(
+    "neuron", "A neuron of three scalars: loss = tanh(x * w + b)", neuron, neuron_inputs,
+    "One neuron of micrograd, on single numbers. The local derivative of each operation times the derivative of "
+    "what comes out of it: that is the chain rule.",
+    ("The derivative of the loss with respect to itself is 1, so dz is only the local derivative of tanh.",
+     "tanh'(z) = 1 - tanh(z)**2, and tanh(z) is at hand: it is loss.",
+     "In a product each factor gets the other one times the incoming derivative; in a sum each term gets it whole."),
+)  # fmt: skip
+COMPOSITE = Exercise(
+    "composite", "A composite function: loss = sum(sin(exp(-x**2)))", composite, composite_inputs,
+    "The notes' practice of analytical gradients: g = f(x) three times over, entry by entry.",
+    ("Go from the loss back, one statement at a time; each derivative is a local one times the one just found.",
+     "A sum hands its incoming derivative, here 1, to every entry.",
+     "e = exp(-square), so its derivative with respect to square is -e."),
+)  # fmt: skip
+FAN_OUT = Exercise(
+    "fan_out", "Fan-out: one value used in three places", fan_out, fan_out_inputs,
+    "a is used three times. Its derivative is the sum of what comes back from each of its uses.",
+    ("List for each name the statements that use it; there are as many contributions.",
+     "The mean over n entries divides what it hands back by n.",
+     "d(total / product) with respect to product is -total / product**2."),
+)  # fmt: skip
+BROADCASTING = Exercise(
+    "broadcasting", "Broadcasting: a row plus a column", broadcasting, broadcasting_inputs,
+    "Where the forward stretched a tensor by broadcasting, the backward sums over the stretched axis.",
+    ("A derivative has the shape of its tensor: compare the shapes of row, column and grid.",
+     "row was copied down axis 0, so the derivatives of the copies are added up along axis 0.",
+     "keepdim=True keeps the axis that was summed over, as an axis of size 1."),
+)  # fmt: skip
+LINEAR = Exercise(
+    "linear", "A linear layer: x @ w + b", linear, linear_inputs,
+    "The matrix product, where the shapes alone nearly tell what to write.",
+    ("dx has the shape of x: which product of dproduct and w has it?",
+     "dx = dproduct times w transposed, dw = x transposed times dproduct.",
+     "b was broadcast over the rows."),
+)  # fmt: skip
+MAXIMUM = Exercise(
+    "maximum", "Dividing by the largest of a row", maximum, maximum_inputs,
+    "The largest entry is used twice: once as itself and once as the divisor of its whole row.",
+    ("x reaches the loss by two ways: as the dividend, and through largest.",
+     "max hands its derivative to the entry that was the largest, and nothing to the others.",
+     "largest was broadcast along axis 1."),
+)  # fmt: skip
+DROPOUT = Exercise(
+    "dropout", "Dropout with a given mask", dropout, dropout_inputs,
+    "What was dropped gets no derivative, and what was kept is scaled in both directions. Srivastava et al. 2014; "
+    "scaled in training, as torch does it.",
+    ("mask and keep are constants.", "What multiplies in the forward multiplies in the backward."),
+)  # fmt: skip
+RESIDUAL = Exercise(
+    "residual", "A residual sum with a scaled skip", residual, residual_inputs,
+    "y = x + relu(x @ w) + x / 2: x comes back by three ways. He et al. 2015.",
+    ("A sum hands its incoming derivative to every term, unchanged.",
+     "relu hands on where its input was above 0.",
+     "dx has three contributions: from the sum itself, from the skip and from the product."),
 )  # fmt: skip
