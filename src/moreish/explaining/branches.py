@@ -36,6 +36,9 @@ def branches(truths: Sequence[Truth], node: str) -> list[Branch]:
         for use in ast.walk(statement):
             if not (isinstance(use, ast.Name) and isinstance(use.ctx, ast.Load) and use.id in on_the_way):
                 continue
+            value = truths[0].values[use.id]
+            if not (isinstance(value, Tensor) and value.is_floating_point()):
+                continue
             constant = ast.Call(ast.Attribute(use, "detach", ast.Load()), [], [])
             made = [*forward[:index], edits.replaced(statement, use, constant), *forward[index + 1 :]]
             handed = []

@@ -74,6 +74,10 @@ def keepdims(e: ast.expr, names: Names) -> Iterator[Change]:
     """`keepdim=True` where there was none."""
     if _reduces(e) and _axis(e) is not None and not _keyword(e, "keepdim"):
         yield _with_keyword(e, "keepdim", ast.Constant(True)), f"keepdim=True in `{_short(e)}`"
+
+
+def unsqueezes(e: ast.expr, names: Names) -> Iterator[Change]:
+    """An axis of size 1 where there was none."""
     if isinstance(e, (ast.Name, ast.Call, ast.BinOp)):
         for axis in AXES:
             yield _method(e, "unsqueeze", axis), f"an axis of size 1 (unsqueeze({axis})) at `{_short(e)}`"
@@ -218,8 +222,8 @@ def any_factors(e: ast.expr, names: Names) -> Iterator[Change]:
 
 def operands(e: ast.expr, names: Names) -> Iterator[Change]:
     """Another name, the other way of a division, a neighbouring function."""
-    if isinstance(e, ast.Name) and (e.id in names.tensors or e.id in names.counts):
-        for name in names.tensors if e.id in names.tensors else names.counts:
+    if isinstance(e, ast.Name) and e.id not in ("torch", "F"):
+        for name in names.counts if e.id in names.counts else names.tensors:
             if name != e.id:
                 yield ast.Name(name, ast.Load()), f"`{e.id}`"
     elif isinstance(e, ast.BinOp) and isinstance(e.op, (ast.Div, ast.Pow)):

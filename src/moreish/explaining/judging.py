@@ -27,7 +27,7 @@ from moreish.explaining.submission import (
     parse,
     stored,
 )
-from moreish.explaining.truth import Truth, find_truth
+from moreish.explaining.truth import CLOSE, Truth, find_truth
 from moreish.explaining.wording import fault_of, listed, wrong_message
 
 OF_SHAPES = (RuntimeError, IndexError, ValueError)
@@ -91,7 +91,12 @@ def _call(
                 f"{FUNCTION} returned {_article(found)}, not its local names. End it with `return locals()`",
                 _return_line(tree),
             )
-        _check_given(truth, inputs, found, tree)
+        try:
+            _check_given(truth, inputs, found, tree)
+        except Fault as fault:
+            if not fault.hidden:
+                raise
+            return fault, results
         results.append(found)
     return None, results
 
@@ -104,27 +109,29 @@ def _check_given(truth: Truth, inputs: dict[str, Tensor], found: dict[str, Any],
     """
     for name, before in truth.inputs.items():
         if not torch.equal(inputs[name].detach(), before):
-            raise Fault(f"it changes its input {name!r}. Work on a copy, such as {name}.clone()",
-                        _changing_line(truth, name, tree))  # fmt: skip
+            line, hidden = _changing_line(truth, name, tree)
+            raise Fault(f"it changes its input {name!r}. Work on a copy, such as {name}.clone()", line, hidden)
     for name, want in truth.values.items():
-        got = found.get(name, want)
-        same = (
-            isinstance(got, Tensor) and got.shape == want.shape and truth.is_close(got.detach(), want)
-            if isinstance(want, Tensor) and want.is_floating_point()
-            else bool(torch.equal(got, want)) if isinstance(want, Tensor) and isinstance(got, Tensor) else got == want
-        )  # fmt: skip
-        if not same:
-            raise Fault(f"it changes {name!r}, which the forward gives. Use another name, or {name}.clone()",
-                        _changing_line(truth, name, tree))  # fmt: skip
+        if not _same(found.get(name, want), want):
+            line, hidden = _changing_line(truth, name, tree)
+            raise Fault(f"it changes {name!r}, which the forward gives. Use another name, or {name}.clone()", line, hidden)
 
 
-def _changing_line(truth: Truth, name: str, tree: ast.Module) -> int | None:
-    """The first statement of the learner's that leaves a given name with another value."""
+def _same(got: Any, want: Any) -> bool:
+    if not isinstance(want, Tensor):
+        return bool(got == want)
+    if not isinstance(got, Tensor) or got.shape != want.shape:
+        return False
+    return torch.allclose(got.detach().double(), want.double(), rtol=CLOSE, atol=CLOSE)
+
+
+def _changing_line(truth: Truth, name: str, tree: ast.Module) -> tuple[int | None, bool]:
+    """The first statement of the learner's that leaves a given name with another value, and whether it hides that."""
     given = {ast.dump(each) for each in truth.exercise.forward}
     statements = [each for each in find_function(tree).body if ast.dump(each) not in given]
     named = [each for each in statements if name in stored(each)]
     if named:
-        return named[0].lineno
+        return named[0].lineno, False
     scope: dict[str, Any] = {"torch": torch, "F": torch.nn.functional}
     scope.update({n: v.clone() if isinstance(v, Tensor) else v for n, v in truth.values.items()})
     want = truth.values[name]
@@ -135,8 +142,8 @@ def _changing_line(truth: Truth, name: str, tree: ast.Module) -> int | None:
             continue
         got = scope.get(name)
         if isinstance(want, Tensor) and not (isinstance(got, Tensor) and torch.equal(got, want)):
-            return each.lineno
-    return None
+            return each.lineno, True
+    return None, True
 
 
 def _judged(
@@ -164,6 +171,9 @@ def _judged(
     inherited = [n for n in spoilt if not _waits(n, remaining, free)]
     own, inherited = _within_loops(submission, own, inherited)
     if not own:
+        aliased = [n for n, verdict in zip(exercise.nodes, done) if verdict is False and n in right and n not in spoilt]
+        if aliased and problem is None:
+            return _changed_in_place(exercise, submission, truths, results, aliased, remaining)
         if remaining:
             fine = [n for n in exercise.nodes if n in right]
             return Grade(exercise.id, NOT_DONE, _to_do(fine, remaining), remaining=remaining)
@@ -182,6 +192,22 @@ def _judged(
     )  # fmt: skip
     return Grade(exercise.id, WRONG, message, first, tuple(own), tuple(inherited), finding.cause, remaining,
                  failure.line if failure is not None else submission.line(first))  # fmt: skip
+
+
+def _changed_in_place(
+    exercise: Exercise,
+    submission: Submission,
+    truths: list[Truth],
+    results: list[dict[str, Any]],
+    aliased: list[str],
+    remaining: tuple[str, ...],
+) -> Grade:
+    """Right when they were assigned, and other values in the end: a later statement wrote into the same tensor."""
+    finding = Finding("changed in place", f"{aliased[0]} was right when it was assigned")
+    got = results[0].get(aliased[0])
+    message = wrong_message(truths[0], aliased[0], got, None, finding, aliased, [], remaining)
+    return Grade(exercise.id, WRONG, message, aliased[0], tuple(aliased), (), finding.cause, remaining,
+                 submission.line(aliased[0]))  # fmt: skip
 
 
 Run = tuple[dict[str, Any], dict[str, Failure]]

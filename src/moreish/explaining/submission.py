@@ -29,9 +29,11 @@ NAMED = re.compile(r"^[\s#]*exercise:\s*(\S+)\s*$", re.MULTILINE)
 class Fault(Exception):
     """The file cannot be graded: a sentence, and the line where there is one."""
 
-    def __init__(self, message: str, line: int | None = None):
+    def __init__(self, message: str, line: int | None = None, hidden: bool = False):
         super().__init__(message)
         self.line = line
+        self.hidden = hidden
+        """Whether no statement says what is wrong: a given value was changed under another name."""
 
 
 @dataclass
@@ -116,19 +118,24 @@ class Submission:
         failures: dict[str, Failure] = {}
         if forced:  # what was left out is given
             scope.update({node: truth.gradients[node].clone() for node, index in last.items() if index < 0})
+        right = {name: (_mark(scope[name]), each) for name, each in truth.values.items() if isinstance(each, Tensor)}
         for index in range(len(self.statements)):
             before = {node: _mark(scope.get(node)) for node in self.exercise.nodes}
             failure = self.step(index, scope)
             if failure is not None:
                 failures.update({node: failure for node in self.changes[index] if node not in failures})
             else:
-                self.changes[index] |= {n for n, mark in before.items() if mark != _mark(scope.get(n))}
+                seen = loaded(self.statements[index])  # else its tensor has another name, under which it was changed
+                self.changes[index] |= {n for n, mark in before.items() if n in seen and mark != _mark(scope.get(n))}
             for node in self.changes[index]:
                 if index >= last[node]:
                     if node in scope:
                         found[node] = scope[node].clone() if isinstance(scope[node], Tensor) else scope[node]
                     if forced:
                         scope[node] = truth.gradients[node].clone()
+                        right[node] = _mark(scope[node]), truth.gradients[node]
+            if forced:
+                _restore(scope, right, self.stores[index])
         return found, failures
 
     def scope(self, truth: Truth) -> dict[str, Any]:
@@ -231,6 +238,14 @@ def _root(node: ast.expr) -> set[str]:
     while isinstance(node, (ast.Subscript, ast.Attribute)):
         node = node.value
     return {node.id} if isinstance(node, ast.Name) else set()
+
+
+def _restore(scope: dict[str, Any], right: dict[str, tuple[tuple[int, int], Tensor]], named: set[str]) -> None:
+    """Right values again where a statement changed them under another name, as `dx += 1` does after `dx = dy`."""
+    for name, (mark, value) in right.items():
+        if name not in named and mark != _mark(scope[name]):
+            scope[name] = value.clone()
+            right[name] = _mark(scope[name]), value
 
 
 def _mark(value: Any) -> tuple[int, int]:

@@ -45,7 +45,7 @@ class Truth:
 
     def is_close(self, got: Tensor, want: Tensor) -> bool:
         """Whether two tensors are of one shape and differ by no more than rounding."""
-        if got.shape != want.shape:
+        if got.shape != want.shape or got.is_complex():
             return False
         scale = float(want.abs().max())
         if scale < ZERO * self.largest:
@@ -123,7 +123,7 @@ def derivative(
             assert isinstance(leaf, Tensor)
             (found,) = torch.autograd.grad(total, leaf, allow_unused=True)
             return found
-    except (RuntimeError, IndexError, ValueError, TypeError):
+    except Exception:  # an edited forward may raise anything
         return None
 
 

@@ -104,7 +104,7 @@ def linear_inputs(draw: Draw) -> dict[str, Tensor]:
 def residual(x, w, weight):
     z = x @ w
     h = torch.relu(z)
-    skip = 0.5 * x
+    skip = 0.3 * x
     y = x + h + skip
     loss = (y * weight).sum()
 
@@ -113,7 +113,7 @@ def residual(x, w, weight):
     dskip = dy
     dh = dy
     dz = dh * (z > 0)
-    dx = dy + 0.5 * dskip
+    dx = dy + 0.3 * dskip
     dx = dx + dz @ w.T
     dw = x.T @ dz
     return locals()
@@ -214,7 +214,7 @@ DROPOUT = Exercise(
 )  # fmt: skip
 RESIDUAL = Exercise(
     "residual", "A residual sum with a scaled skip", residual, residual_inputs,
-    "y = x + relu(x @ w) + x / 2: x comes back by three ways. He et al. 2015.",
+    "y = x + relu(x @ w) + 0.3 * x: x comes back by three ways. He et al. 2015.",
     ("A sum hands its incoming derivative to every term, unchanged.",
      "relu hands on where its input was above 0.",
      "dx has three contributions: from the sum itself, from the skip and from the product."),
