@@ -20,7 +20,7 @@ CAUSES = {
     "wrong sign": "The sign of the derivative, or of one of its terms, is the opposite one.",
     "missing factor": "A factor is missing: of the local derivative, or the incoming derivative itself.",
     "wrong scale": "Everything, or one term, is a constant number of times too large or too small.",
-    "wrong operand": "Another value stands where the right one belongs, or a division is the wrong way round.",
+    "wrong operand": "Another value stands where the right one belongs, or a division the wrong way round.",
     "unknown": "None of these explains the numbers.",
 }
 """From the most particular to the most general: the first that the numbers confirm is the one that is named.

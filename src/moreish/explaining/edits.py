@@ -226,8 +226,12 @@ def operands(e: ast.expr, names: Names) -> Iterator[Change]:
         for name in names.counts if e.id in names.counts else names.tensors:
             if name != e.id:
                 yield ast.Name(name, ast.Load()), f"`{e.id}`"
-    elif isinstance(e, ast.BinOp) and isinstance(e.op, (ast.Div, ast.Pow)):
-        yield ast.BinOp(e.right, e.op, e.left), f"`{_short(e)}`, the wrong way round"
+    elif isinstance(e, ast.BinOp) and isinstance(e.op, (ast.Mult, ast.Div, ast.Pow)):
+        if not isinstance(e.op, ast.Mult):
+            yield ast.BinOp(e.right, e.op, e.left), f"`{_short(e)}`, the wrong way round"
+        if not isinstance(e.op, ast.Pow):
+            other, words = (ast.Div(), "times") if isinstance(e.op, ast.Mult) else (ast.Mult(), "divided by")
+            yield ast.BinOp(e.left, other, e.right), f"{words} `{_short(e.right)}`"
     elif isinstance(e, ast.Compare) and len(e.ops) == 1 and isinstance(e.ops[0], (ast.Gt, ast.Lt, ast.GtE, ast.LtE)):
         other = ast.Lt() if isinstance(e.ops[0], (ast.Gt, ast.GtE)) else ast.Gt()
         yield ast.Compare(e.left, [other], e.comparators), f"`{_short(e)}`, the wrong way round"

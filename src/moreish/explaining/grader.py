@@ -16,7 +16,7 @@ from moreish.explaining.grades import NOT_DONE, RIGHT, WRONG, Grade, broken
 from moreish.explaining.hypotheses import Case, explain
 from moreish.explaining.sandbox import MEMORY, SECONDS, judge_apart
 from moreish.explaining.submission import Fault, as_tensor, find_function, named_exercise, parse
-from moreish.explaining.truth import Truth, derivative, find_truth, next_nodes
+from moreish.explaining.truth import find_truth, follows, next_nodes
 from moreish.explaining.wording import listed, wrong_message
 from moreish.storage import reading
 
@@ -85,7 +85,9 @@ def grade(name: str, values: Mapping[str, Any]) -> Grade:
             so_far = f"{listed(right)} {'is' if len(right) == 1 else 'are'} right. " if right else ""
             return Grade(asked.id, NOT_DONE, f"{so_far}Still to do: {', '.join(remaining)}.", remaining=remaining)
         return Grade(asked.id, RIGHT, "Every derivative is right.")
-    inherited = [node for node in wrong[1:] if _is_inherited(truth, node, given, wrong)]
+    inherited = [
+        node for node in wrong[1:] if set(next_nodes(asked, node)) & set(wrong) and follows(truth, node, given)
+    ]
     own = [node for node in wrong if node not in inherited]
     finding = explain(Case(own[0], [truth], [given[own[0]]]))
     message = wrong_message(truth, own[0], given[own[0]], None, finding, own, inherited, remaining)
@@ -107,21 +109,8 @@ def _given(nodes: tuple[str, ...], values: Mapping[str, Any], name: str) -> dict
         tensor = as_tensor(value)
         if tensor is None or tensor.is_complex():
             raise UsageError(f"{key!r} is of type {type(value).__name__}. Give a tensor, a numpy array or a number.")
-        found[node] = tensor.cpu()
+        found[node] = tensor.cpu().float()  # as the inputs are: whoever computed in float64 loses nothing by it
     return found
-
-
-def _is_inherited(truth: Truth, node: str, given: dict[str, Tensor], wrong: list[str]) -> bool:
-    """Whether a wrong value is what the right statement makes of the wrong values that come before it."""
-    before = [each for each in next_nodes(truth.exercise, node) if each in wrong]
-    if not before or any(given[each].shape != truth.gradients[each].shape for each in before):
-        return False
-
-    def upstream(name: str) -> Tensor:
-        return given[name].double() if name in given else truth.gradients[name]
-
-    made = derivative(truth, node, None, upstream)
-    return made is not None and truth.is_close(given[node], made)
 
 
 __all__ = ["EXERCISES", "grade", "grade_file"]

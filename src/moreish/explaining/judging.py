@@ -6,6 +6,8 @@ This is what runs in the separate process (`trial.py`); tests call it directly.
 from __future__ import annotations
 
 import ast
+import contextlib
+import io
 from collections.abc import Callable
 from typing import Any
 
@@ -23,15 +25,21 @@ from moreish.explaining.submission import (
     as_tensor,
     find_function,
     line_of,
-    loaded,
     parse,
     stored,
 )
-from moreish.explaining.truth import CLOSE, Truth, find_truth
+from moreish.explaining.truth import CLOSE, Truth, find_truth, follows
 from moreish.explaining.wording import fault_of, listed, wrong_message
 
 OF_SHAPES = (RuntimeError, IndexError, ValueError)
 """What torch raises where shapes do not fit: a mistake in the derivative, not a broken file."""
+
+
+class _Nowhere(io.TextIOBase):
+    """Where what a file prints goes after its first run."""
+
+    def write(self, text: str, /) -> int:
+        return len(text)
 
 
 def judge(exercise: Exercise, source: str, ran: Callable[[], None] = lambda: None) -> Grade:
@@ -48,9 +56,9 @@ def judge(exercise: Exercise, source: str, ran: Callable[[], None] = lambda: Non
         truths = [find_truth(exercise, draw) for draw in range(DRAWS)]
         tree = parse(source)
         module = _load(tree)
-        _call_problem, results = _call(module, truths, tree)
+        problem, results = _call(module, truths, tree)
         ran()
-        return _judged(exercise, tree, module, truths, results, _call_problem)
+        return _judged(exercise, tree, module, truths, results, problem)
     except Fault as fault:
         return broken(exercise.id, _sentence(str(fault), fault.line), fault.line)
     finally:
@@ -69,17 +77,17 @@ def _load(tree: ast.Module) -> dict[str, Any]:
     return module
 
 
-def _call(
-    module: dict[str, Any], truths: list[Truth], tree: ast.Module
-) -> tuple[Fault | None, list[dict[str, Any]]]:
+def _call(module: dict[str, Any], truths: list[Truth], tree: ast.Module) -> tuple[Fault | None, list[dict[str, Any]]]:
     """Call the learner's function on each draw: what it returned, or why it did not."""
     find_function(tree)
     function = module.get(FUNCTION)
     results = []
     for truth in truths:
         inputs = {name: each.clone() for name, each in truth.inputs.items()}
+        shown = contextlib.nullcontext() if truth is truths[0] else contextlib.redirect_stdout(_Nowhere())
         try:
-            found = function(**inputs)  # type: ignore[misc]
+            with shown:
+                found = function(**inputs)  # type: ignore[misc]
         except Exception as error:
             return Fault(fault_of(error), line_of(error)), results
         except BaseException as error:
@@ -114,7 +122,7 @@ def _check_given(truth: Truth, inputs: dict[str, Tensor], found: dict[str, Any],
     for name, want in truth.values.items():
         if not _same(found.get(name, want), want):
             line, hidden = _changing_line(truth, name, tree)
-            raise Fault(f"it changes {name!r}, which the forward gives. Use another name, or {name}.clone()", line, hidden)
+            raise Fault(f"it changes {name!r}, which is given. Use another name, or {name}.clone()", line, hidden)
 
 
 def _same(got: Any, want: Any) -> bool:
@@ -157,7 +165,18 @@ def _judged(
     done = [_verdict(truths, results, node) for node in exercise.nodes]
     if problem is None and all(verdict is True for verdict in done):
         return Grade(exercise.id, RIGHT, "Every derivative is right.")
-    submission = Submission.of(exercise, tree, module)
+    with contextlib.redirect_stdout(_Nowhere()), contextlib.redirect_stderr(_Nowhere()):
+        return _diagnosed(exercise, Submission.of(exercise, tree, module), truths, results, problem, done)
+
+
+def _diagnosed(
+    exercise: Exercise,
+    submission: Submission,
+    truths: list[Truth],
+    results: list[dict[str, Any]],
+    problem: Fault | None,
+    done: list[bool | None],
+) -> Grade:
     free = [submission.run(truth, forced=False) for truth in truths]
     forced = [submission.run(truth, forced=True) for truth in truths]
     remaining = tuple(n for n in exercise.nodes if n not in forced[0][1] and _is_missing(forced[0][0].get(n)))
@@ -169,10 +188,11 @@ def _judged(
     own = [n for n in exercise.nodes if n not in right and n not in remaining]
     spoilt = [n for n in exercise.nodes if n in right and not _right_everywhere(truths, free, n)]
     inherited = [n for n in spoilt if not _waits(n, remaining, free)]
-    own, inherited = _within_loops(submission, own, inherited)
+    own, inherited = _within_loops(submission, truths, forced, own, inherited)
     if not own:
         aliased = [n for n, verdict in zip(exercise.nodes, done) if verdict is False and n in right and n not in spoilt]
-        if aliased and problem is None:
+        ends = as_tensor(submission.ends_with(truths[0], aliased[0])) if aliased else None
+        if problem is None and ends is not None and not truths[0].is_right(aliased[0], ends):
             return _changed_in_place(exercise, submission, truths, results, aliased, remaining)
         if remaining:
             fine = [n for n in exercise.nodes if n in right]
@@ -183,7 +203,7 @@ def _judged(
     first = own[0]
     failure = failures.get(first)
     finding = explain(Case(first, truths, [_got(found, failed, first) for found, failed in forced], submission))
-    if failure is not None and finding.cause == "unknown" and not isinstance(failure.error, OF_SHAPES):
+    if failure is not None and not _is_mistake(failure.error, exercise):
         line = failure.line
         return Grade(exercise.id, BROKEN, _sentence(fault_of(failure.error), line), first, tuple(own), tuple(inherited),
                      remaining=remaining, line=line)  # fmt: skip
@@ -192,6 +212,14 @@ def _judged(
     )  # fmt: skip
     return Grade(exercise.id, WRONG, message, first, tuple(own), tuple(inherited), finding.cause, remaining,
                  failure.line if failure is not None else submission.line(first))  # fmt: skip
+
+
+def _is_mistake(error: BaseException, exercise: Exercise) -> bool:
+    """Whether an exception tells of a mistake in the derivative: shapes that do not fit, one that is not there yet."""
+    if isinstance(error, NameError):
+        return error.name in exercise.nodes
+    out_of_reach = isinstance(error, (RecursionError, NotImplementedError)) or "allocate memory" in str(error)
+    return isinstance(error, OF_SHAPES) and not out_of_reach
 
 
 def _changed_in_place(
@@ -253,8 +281,10 @@ def _check_types(exercise: Exercise, submission: Submission, forced: list[Run]) 
                 raise Fault(f"{node} is {_article(value)}, not a tensor", submission.line(node))
 
 
-def _within_loops(submission: Submission, own: list[str], inherited: list[str]) -> tuple[list[str], list[str]]:
-    """Of two wrong nodes that one compound statement computes, the later inherits from the earlier if it reads it.
+def _within_loops(
+    submission: Submission, truths: list[Truth], forced: list[Run], own: list[str], inherited: list[str]
+) -> tuple[list[str], list[str]]:
+    """Of two wrong nodes that one compound statement computes, the later may only hand on what the earlier got wrong.
 
     Inside one statement no right value can be put in between, so that a forced run finds both wrong.
     """
@@ -262,11 +292,17 @@ def _within_loops(submission: Submission, own: list[str], inherited: list[str]) 
     for node in own:
         index = submission.last(node)
         shared = [other for other in kept if index >= 0 and other in submission.changes[index]]
-        nested = [each for each in ast.walk(submission.statements[index]) if isinstance(each, ast.stmt)]
-        reads = set().union(*(loaded(each) for each in nested[1:] if node in stored(each))) if shared else set()
-        (inherited if reads & set(shared) else kept).append(node)
-    order = submission.exercise.nodes.index
-    return kept, sorted(inherited, key=order)
+        (inherited if shared and _only_follows(truths, forced, node) else kept).append(node)
+    return kept, sorted(inherited, key=submission.exercise.nodes.index)
+
+
+def _only_follows(truths: list[Truth], forced: list[Run], node: str) -> bool:
+    for truth, (found, failed) in zip(truths, forced):
+        values = {name: _got(found, failed, name) for name in found}
+        given = {name: value for name, value in values.items() if value is not None}
+        if node not in given or not follows(truth, node, given):
+            return False
+    return True
 
 
 def _only_together(exercise: Exercise, results: list[dict[str, Any]], done: list[bool | None]) -> Grade:

@@ -138,6 +138,13 @@ class Submission:
                 _restore(scope, right, self.stores[index])
         return found, failures
 
+    def ends_with(self, truth: Truth, node: str) -> Any:
+        """What a node's name stands for after the last statement."""
+        scope = self.scope(truth)
+        for index in range(len(self.statements)):
+            self.step(index, scope)
+        return scope.get(node)
+
     def scope(self, truth: Truth) -> dict[str, Any]:
         """The names that the backward begins with: the file's own, and a copy of every forward value."""
         values = {name: each.clone() if isinstance(each, Tensor) else each for name, each in truth.values.items()}

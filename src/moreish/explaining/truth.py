@@ -8,7 +8,7 @@ it was computed.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -125,6 +125,18 @@ def derivative(
             return found
     except Exception:  # an edited forward may raise anything
         return None
+
+
+def follows(truth: Truth, node: str, values: Mapping[str, Tensor]) -> bool:
+    """Whether a node's value is what the right statement makes of the values of the nodes that come before it.
+
+    Those that `values` lacks are taken as right.
+    """
+    for each in next_nodes(truth.exercise, node):
+        if each in values and values[each].shape != truth.gradients[each].shape:
+            return False
+    made = derivative(truth, node, None, lambda n: values[n].double() if n in values else truth.gradients[n])
+    return made is not None and truth.is_close(values[node], made)
 
 
 def segment(exercise: Exercise, node: str) -> list[int]:

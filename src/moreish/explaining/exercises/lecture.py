@@ -68,10 +68,7 @@ def batch_norm_fused(hprebn, bngain, bnbias, weight):
     dbngain = (bnraw * dhpreact).sum(0, keepdim=True)
     dbnbias = dhpreact.sum(0, keepdim=True)
     dhprebn = (
-        bngain
-        * bnvar_inv
-        / n
-        * (n * dhpreact - dhpreact.sum(0) - n / (n - 1) * bnraw * (dhpreact * bnraw).sum(0))
+        bngain * bnvar_inv / n * (n * dhpreact - dhpreact.sum(0) - n / (n - 1) * bnraw * (dhpreact * bnraw).sum(0))
     )
     return locals()
 
@@ -170,10 +167,7 @@ def mlp_fused(tokens, targets, C, W1, b1, bngain, bnbias, W2, b2):
     dbngain = (bnraw * dhpreact).sum(0, keepdim=True)
     dbnbias = dhpreact.sum(0, keepdim=True)
     dhprebn = (
-        bngain
-        * bnvar_inv
-        / n
-        * (n * dhpreact - dhpreact.sum(0) - n / (n - 1) * bnraw * (dhpreact * bnraw).sum(0))
+        bngain * bnvar_inv / n * (n * dhpreact - dhpreact.sum(0) - n / (n - 1) * bnraw * (dhpreact * bnraw).sum(0))
     )
     dembcat = dhprebn @ W1.T
     dW1 = embcat.T @ dhprebn

@@ -100,7 +100,7 @@ def hint(
 ) -> None:
     """A hint, the most general first.
 
-    With --node: where the value is used, from which the number of its contributions follows; with --more 1, its formula.
+    With --node: where the value is used, so how many contributions its derivative has; with --more 1, its formula.
 
     Example: moreish exercise hint cross_entropy --node dprobs
     """
@@ -110,7 +110,7 @@ def hint(
     if more < 0:
         raise UsageError(f"--more {more} is below 0. Use 0 for the first hint, 1 for the next.")
     if node is not None:
-        name = node if node.startswith("d") and node in asked.nodes else f"d{node}" if f"d{node}" in asked.nodes else node
+        name = f"d{node}" if f"d{node}" in asked.nodes else node
         asked.check_node(name)
         print(asked.formula(name) if more else _uses(asked, name))
         return
