@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from moreish.explaining import edits
+from moreish.explaining.syntax import replaced
 from moreish.explaining.truth import Truth, derivative, segment
 
 MAXIMA = {"max", "min", "amax", "amin", "maximum", "minimum"}
@@ -24,7 +24,7 @@ class Branch:
     is_maximum: bool
 
 
-def branches(truths: Sequence[Truth], node: str) -> list[Branch]:
+def find_branches(truths: Sequence[Truth], node: str) -> list[Branch]:
     """Every use on the way whose contribution is neither nothing nor all there is, each once."""
     exercise = truths[0].exercise
     forward = list(exercise.forward)
@@ -40,7 +40,7 @@ def branches(truths: Sequence[Truth], node: str) -> list[Branch]:
             if not (isinstance(value, Tensor) and value.is_floating_point()):
                 continue
             constant = ast.Call(ast.Attribute(use, "detach", ast.Load()), [], [])
-            made = [*forward[:index], edits.replaced(statement, use, constant), *forward[index + 1 :]]
+            made = [*forward[:index], replaced(statement, use, constant), *forward[index + 1 :]]
             handed = []
             for truth in truths:
                 rest = derivative(truth, node, made)  # type: ignore[arg-type]

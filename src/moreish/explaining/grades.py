@@ -44,7 +44,8 @@ class Grade:
     def from_dict(cls, found: dict[str, Any]) -> Grade:
         """What `to_dict` wrote, perhaps through JSON."""
         names = {each.name for each in fields(cls)}
-        return cls(**{n: tuple(v) if isinstance(v, list) else v for n, v in found.items() if n in names})
+        known: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in found.items() if n in names}
+        return cls(**known)
 
 
 def broken(exercise: str, message: str, line: int | None = None) -> Grade:

@@ -9,114 +9,20 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
 from moreish.explaining import edits
-from moreish.explaining.branches import Branch, branches
+from moreish.explaining.branches import Branch
+from moreish.explaining.case import Case, Finding
 from moreish.explaining.causes import CAUSES
 from moreish.explaining.ratios import read_ratio, shape_relation
-from moreish.explaining.submission import Submission, as_tensor, compiled, loaded, slice_of, stored
-from moreish.explaining.truth import Truth, derivative, next_nodes
-
-SECONDS = 8.0
-"""To look for a cause; then it is unknown."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A cause, and a few words on where it lies."""
-
-    cause: str
-    words: str = ""
-
-
-@dataclass
-class Case:
-    """A wrong node: what the learner got for it on each draw where everything before it is right."""
-
-    node: str
-    truths: list[Truth]
-    got: list[Tensor | None]
-    """None where it raised."""
-    submission: Submission | None = None
-    ends: float = field(default_factory=lambda: time.monotonic() + SECONDS)
-
-    @cached_property
-    def statements(self) -> list[ast.stmt]:
-        """The learner's statements behind the node."""
-        if self.submission is None:
-            return []
-        return [self.submission.statements[index] for index in self.submission.slice(self.node)]
-
-    @cached_property
-    def solved(self) -> list[ast.stmt]:
-        """The solution's statements behind it."""
-        exercise = self.truths[0].exercise
-        stores = [stored(each) for each in exercise.backward]
-        stop = {*exercise.nodes, *self.truths[0].values}
-        return [exercise.backward[index] for index in slice_of(exercise.backward, stores, self.node, stop)]
-
-    @cached_property
-    def names(self) -> edits.Names:
-        """What the names in the learner's statements stand for."""
-        scope = dict(self.truths[0].values)
-        self.value(self.statements, 0, scope)
-        earlier = self.truths[0].exercise.nodes[: self.truths[0].exercise.nodes.index(self.node)]
-        return edits.Names(
-            tuple(n for n, v in scope.items() if type(v) is int and v > 1),
-            (*(n for n, v in scope.items() if isinstance(v, Tensor) and v.is_floating_point() and n != self.node
-               and n not in self.truths[0].gradients), *earlier),
-            edits.factors_of(self.solved),
-        )  # fmt: skip
-
-    def value(self, statements: Sequence[ast.stmt], draw: int, scope: dict[str, Any] | None = None) -> Tensor | None:
-        """What statements make of the node where everything before it is right; None where they raise."""
-        truth = self.truths[draw]
-        module = {} if self.submission is None else self.submission.module
-        used = set().union(*map(loaded, statements)) if statements else set()
-        found: dict[str, Any] = {"torch": torch, "F": torch.nn.functional, **module}
-        for name, each in (*truth.values.items(), *truth.gradients.items()):
-            if name in used and name != self.node:
-                found[name] = each.clone() if isinstance(each, Tensor) else each
-        try:
-            exec(compiled(*statements), found)
-        except Exception:
-            return None
-        if scope is not None:
-            scope.update({name: each for name, each in found.items() if name != "__builtins__"})
-        return as_tensor(found.get(self.node))
-
-    def repairs(self, statements: Sequence[ast.stmt]) -> bool:
-        """Whether these statements are right on every draw."""
-        self._watch()
-        for draw, truth in enumerate(self.truths):
-            value = self.value(statements, draw)
-            if value is None or not truth.is_right(self.node, value):
-                return False
-        return True
-
-    def predicts(self, value: Callable[[int], Tensor | None]) -> bool:
-        """Whether `value(draw)` is what the learner got, on every draw."""
-        self._watch()
-        for draw, (truth, got) in enumerate(zip(self.truths, self.got)):
-            if got is None:
-                return False
-            found = value(draw)
-            if found is None or truth.is_right(self.node, found) or not _same(truth, got, found):
-                return False
-        return True
-
-    def _watch(self) -> None:
-        if time.monotonic() > self.ends:
-            raise TimeoutError
+from moreish.explaining.submission import loaded, stored
+from moreish.explaining.syntax import replaced
+from moreish.explaining.truth import derivative, next_nodes
 
 
 def explain(case: Case) -> Finding:
@@ -128,10 +34,6 @@ def explain(case: Case) -> Finding:
                 assert finding.cause in CAUSES, finding.cause
                 return finding
     return Finding("unknown")
-
-
-def _same(truth: Truth, got: Tensor, value: Tensor) -> bool:
-    return truth.is_close(got, value.double())
 
 
 def _order(case: Case) -> Iterator[Finding]:
@@ -181,7 +83,7 @@ def _accumulating(each: ast.Assign | ast.AugAssign, target: ast.expr, seen: bool
 
 
 def _with(statements: list[ast.stmt], place: int, old: ast.AST, new: ast.AST) -> list[ast.stmt]:
-    return [*statements[:place], edits.replaced(statements[place], old, new), *statements[place + 1 :]]  # type: ignore[list-item]
+    return [*statements[:place], replaced(statements[place], old, new), *statements[place + 1 :]]  # type: ignore[list-item]
 
 
 def _shapes(case: Case) -> Iterator[Finding]:
@@ -204,7 +106,7 @@ def _ratio(*causes: str) -> Callable[[Case], Iterator[Finding]]:
         found = read_ratio(case.truths, got, want)
         if found is not None and found[0] in causes:
             yield Finding(*found)
-        for branch in _branches(case):
+        for branch in case.branches:
             rest = [w - b for w, b in zip(want, branch.values)]
             if all(truth.is_nothing(each) for truth, each in zip(case.truths, rest)):
                 continue
@@ -215,16 +117,9 @@ def _ratio(*causes: str) -> Callable[[Case], Iterator[Finding]]:
     return hypothesis
 
 
-def _branches(case: Case) -> list[Branch]:
-    case._watch()
-    if not hasattr(case, "_found_branches"):
-        case._found_branches = branches(case.truths, case.node)  # type: ignore[attr-defined]
-    return case._found_branches  # type: ignore[attr-defined]
-
-
 def _lost(case: Case) -> Iterator[Finding]:
     """One or two uses in the forward taken for constants; one term of the solution left out."""
-    found = _branches(case)
+    found = case.branches
     for branch in found:
         if case.predicts(lambda k, b=branch: _rest(case, k, b)):
             yield Finding("detached maximum" if branch.is_maximum else "lost branch", branch.words)

@@ -7,39 +7,29 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import io
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from moreish.explaining.case import Case, Finding
 from moreish.explaining.exercises.definition import DRAWS, FUNCTION, Exercise
 from moreish.explaining.grades import BROKEN, NOT_DONE, RIGHT, WRONG, Grade, broken
-from moreish.explaining.hypotheses import Case, Finding, explain
+from moreish.explaining.hypotheses import explain
+from moreish.explaining.running import Nowhere, call, described, load
 from moreish.explaining.submission import (
-    FILE,
     Failure,
     Fault,
     Submission,
     as_tensor,
-    find_function,
-    line_of,
     parse,
-    stored,
 )
-from moreish.explaining.truth import CLOSE, Truth, find_truth, follows
+from moreish.explaining.truth import Truth, find_truth, follows
 from moreish.explaining.wording import fault_of, listed, wrong_message
 
 OF_SHAPES = (RuntimeError, IndexError, ValueError)
 """What torch raises where shapes do not fit: a mistake in the derivative, not a broken file."""
-
-
-class _Nowhere(io.TextIOBase):
-    """Where what a file prints goes after its first run."""
-
-    def write(self, text: str, /) -> int:
-        return len(text)
 
 
 def judge(exercise: Exercise, source: str, ran: Callable[[], None] = lambda: None) -> Grade:
@@ -55,103 +45,14 @@ def judge(exercise: Exercise, source: str, ran: Callable[[], None] = lambda: Non
     try:
         truths = [find_truth(exercise, draw) for draw in range(DRAWS)]
         tree = parse(source)
-        module = _load(tree)
-        problem, results = _call(module, truths, tree)
+        module = load(tree)
+        problem, results = call(module, truths, tree)
         ran()
         return _judged(exercise, tree, module, truths, results, problem)
     except Fault as fault:
         return broken(exercise.id, _sentence(str(fault), fault.line), fault.line)
     finally:
         torch.set_default_dtype(default)
-
-
-def _load(tree: ast.Module) -> dict[str, Any]:
-    """Run the file's own level: its imports and what else it defines."""
-    module: dict[str, Any] = {"__name__": FUNCTION}
-    try:
-        exec(compile(tree, FILE, "exec"), module)
-    except BaseException as error:
-        if isinstance(error, KeyboardInterrupt):
-            raise
-        raise Fault(fault_of(error), line_of(error)) from None
-    return module
-
-
-def _call(module: dict[str, Any], truths: list[Truth], tree: ast.Module) -> tuple[Fault | None, list[dict[str, Any]]]:
-    """Call the learner's function on each draw: what it returned, or why it did not."""
-    find_function(tree)
-    function = module.get(FUNCTION)
-    results = []
-    for truth in truths:
-        inputs = {name: each.clone() for name, each in truth.inputs.items()}
-        shown = contextlib.nullcontext() if truth is truths[0] else contextlib.redirect_stdout(_Nowhere())
-        try:
-            with shown:
-                found = function(**inputs)  # type: ignore[misc]
-        except Exception as error:
-            return Fault(fault_of(error), line_of(error)), results
-        except BaseException as error:
-            if isinstance(error, KeyboardInterrupt):
-                raise
-            raise Fault(fault_of(error), line_of(error)) from None
-        if not isinstance(found, dict):
-            raise Fault(
-                f"{FUNCTION} returned {_article(found)}, not its local names. End it with `return locals()`",
-                _return_line(tree),
-            )
-        try:
-            _check_given(truth, inputs, found, tree)
-        except Fault as fault:
-            if not fault.hidden:
-                raise
-            return fault, results
-        results.append(found)
-    return None, results
-
-
-def _check_given(truth: Truth, inputs: dict[str, Tensor], found: dict[str, Any], tree: ast.Module) -> None:
-    """Refuse a run that changed its inputs or the given forward.
-
-    Raises:
-        Fault: it did; names the line.
-    """
-    for name, before in truth.inputs.items():
-        if not torch.equal(inputs[name].detach(), before):
-            line, hidden = _changing_line(truth, name, tree)
-            raise Fault(f"it changes its input {name!r}. Work on a copy, such as {name}.clone()", line, hidden)
-    for name, want in truth.values.items():
-        if not _same(found.get(name, want), want):
-            line, hidden = _changing_line(truth, name, tree)
-            raise Fault(f"it changes {name!r}, which is given. Use another name, or {name}.clone()", line, hidden)
-
-
-def _same(got: Any, want: Any) -> bool:
-    if not isinstance(want, Tensor):
-        return bool(got == want)
-    if not isinstance(got, Tensor) or got.shape != want.shape:
-        return False
-    return torch.allclose(got.detach().double(), want.double(), rtol=CLOSE, atol=CLOSE)
-
-
-def _changing_line(truth: Truth, name: str, tree: ast.Module) -> tuple[int | None, bool]:
-    """The first statement of the learner's that leaves a given name with another value, and whether it hides that."""
-    given = {ast.dump(each) for each in truth.exercise.forward}
-    statements = [each for each in find_function(tree).body if ast.dump(each) not in given]
-    named = [each for each in statements if name in stored(each)]
-    if named:
-        return named[0].lineno, False
-    scope: dict[str, Any] = {"torch": torch, "F": torch.nn.functional}
-    scope.update({n: v.clone() if isinstance(v, Tensor) else v for n, v in truth.values.items()})
-    want = truth.values[name]
-    for each in statements:
-        try:
-            exec(compile(ast.Module([each], []), FILE, "exec"), scope)
-        except (Exception, SyntaxError):
-            continue
-        got = scope.get(name)
-        if isinstance(want, Tensor) and not (isinstance(got, Tensor) and torch.equal(got, want)):
-            return each.lineno, True
-    return None, True
 
 
 def _judged(
@@ -165,7 +66,7 @@ def _judged(
     done = [_verdict(truths, results, node) for node in exercise.nodes]
     if problem is None and all(verdict is True for verdict in done):
         return Grade(exercise.id, RIGHT, "Every derivative is right.")
-    with contextlib.redirect_stdout(_Nowhere()), contextlib.redirect_stderr(_Nowhere()):
+    with contextlib.redirect_stdout(Nowhere()), contextlib.redirect_stderr(Nowhere()):
         return _diagnosed(exercise, Submission.of(exercise, tree, module), truths, results, problem, done)
 
 
@@ -278,7 +179,7 @@ def _check_types(exercise: Exercise, submission: Submission, forced: list[Run]) 
         for node in exercise.nodes:
             value = found.get(node)
             if node not in failed and not _is_missing(value) and as_tensor(value) is None:
-                raise Fault(f"{node} is {_article(value)}, not a tensor", submission.line(node))
+                raise Fault(f"{node} is {described(value)}, not a tensor", submission.line(node))
 
 
 def _within_loops(
@@ -322,15 +223,3 @@ def _to_do(right: list[str], remaining: tuple[str, ...]) -> str:
 def _sentence(text: str, line: int | None) -> str:
     text = text.rstrip(".")
     return f"Line {line}: {text}." if line else f"{text[:1].upper()}{text[1:]}."
-
-
-def _article(value: Any) -> str:
-    return "None" if value is None else f"of type {type(value).__name__}"
-
-
-def _return_line(tree: ast.Module) -> int | None:
-    found = [each for each in ast.walk(find_function(tree)) if isinstance(each, ast.Return)]
-    return found[-1].lineno if found else find_function(tree).lineno
-
-
-__all__ = ["Finding", "judge"]

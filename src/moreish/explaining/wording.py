@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from moreish.explaining.hypotheses import Finding
+from moreish.explaining.case import Finding
 from moreish.explaining.submission import Failure, as_tensor
 from moreish.explaining.truth import Truth, next_nodes
 
