@@ -152,11 +152,11 @@ class Submission:
 
     def step(self, index: int, scope: dict[str, Any]) -> Failure | None:
         """Run one statement; what it raises comes back."""
-        if index not in self._codes:
-            self._codes[index] = compiled(self.statements[index])
         try:
+            if index not in self._codes:
+                self._codes[index] = compiled(self.statements[index])
             exec(self._codes[index], scope)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             return Failure(error, line_of(error) or self.statements[index].lineno)
         return None
 
