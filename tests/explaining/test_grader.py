@@ -260,7 +260,7 @@ def test_in_a_notebook_inherited_is_told_from_own():
         ([1.0], "of type list"),
     ],
 )
-def test_values_that_cannot_be_graded(values, said):
+def test_values_that_cannot_be_graded(values, said, types_unchecked):
     with pytest.raises(UsageError, match=said):
         moreish.grade("cross_entropy", values)
 

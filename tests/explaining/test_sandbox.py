@@ -109,7 +109,7 @@ def test_a_file_that_is_not_there(tmp_path):
         with pytest.raises(StorageError):
             grade_file(path)
     with pytest.raises(UsageError, match="a limit of 0 seconds"):
-        grade_file(written(tmp_path, SOLUTION), seconds=0)
+        grade_file(written(tmp_path, SOLUTION), seconds=0.0)
 
 
 def test_what_hangs_is_stopped_with_all_that_it_started(tmp_path):
@@ -120,7 +120,7 @@ def test_what_hangs_is_stopped_with_all_that_it_started(tmp_path):
     text = with_line(copy, text)
     text = with_line("while True: print('x' * 999)", text)
     began = time.monotonic()
-    found = grade_file(written(tmp_path, text), seconds=1)
+    found = grade_file(written(tmp_path, text), seconds=1.0)
     assert found.status == "broken" and "ran for over 1 seconds" in found.message
     assert time.monotonic() - began < 30 and len(found.printed) == PRINTED
     assert mark.exists()

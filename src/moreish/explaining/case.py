@@ -72,6 +72,8 @@ class Case:
             (*(n for n, v in scope.items() if isinstance(v, Tensor) and v.is_floating_point() and n != self.node
                and n not in self.truths[0].gradients), *earlier),
             factors_of(self.solved),
+            (*(n for n, v in scope.items() if isinstance(v, (Tensor, int, float)) and n != self.node
+               and n not in self.truths[0].gradients), *earlier),
         )  # fmt: skip
 
     def value(self, statements: Sequence[ast.stmt], draw: int, scope: dict[str, Any] | None = None) -> Tensor | None:

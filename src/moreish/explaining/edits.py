@@ -34,12 +34,14 @@ KINDS = ("float", "int")
 
 @dataclass(frozen=True)
 class Names:
-    """What the names in a statement stand for: numbers that count something, tensors, and derivatives."""
+    """What the names in a statement stand for: numbers that count something, tensors of decimals with derivatives."""
 
     counts: tuple[str, ...]
     tensors: tuple[str, ...]
     factors: tuple[ast.expr, ...] = ()
     """Factors of the solution's own formulas."""
+    known: tuple[str, ...] = ()
+    """Every number, tensor and derivative, targets and masks too."""
 
 
 Change = tuple[ast.expr, str]
@@ -223,7 +225,7 @@ def any_factors(e: ast.expr, names: Names) -> Iterator[Change]:
 def operands(e: ast.expr, names: Names) -> Iterator[Change]:
     """Another name, the other way of a division, a neighbouring function."""
     if isinstance(e, ast.Name) and e.id not in ("torch", "F"):
-        for name in names.counts if e.id in names.counts else names.tensors:
+        for name in names.known:
             if name != e.id:
                 yield ast.Name(name, ast.Load()), f"`{e.id}`"
     elif isinstance(e, ast.BinOp) and isinstance(e.op, (ast.Mult, ast.Div, ast.Pow)):

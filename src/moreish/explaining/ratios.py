@@ -83,6 +83,6 @@ def _counts(truths: Sequence[Truth]) -> dict[str, list[int]]:
     return {name: counts for name, counts in found.items() if min(counts) > 1}
 
 
-def _equal(some: Sequence[float], others: Sequence[float]) -> bool:
+def _equal(some: Sequence[float], others: Sequence[float | int]) -> bool:
     return bool(torch.isclose(torch.tensor(some, dtype=torch.float64), torch.tensor(others, dtype=torch.float64),
                               rtol=EQUAL, atol=0.0).all())  # fmt: skip

@@ -88,8 +88,8 @@ class Submission:
         """
         function = find_function(tree)
         body = list(function.body)
-        ends = [index for index, each in enumerate(body) if "loss" in stored(each)]
-        backward = body[ends[-1] + 1 :] if ends else body
+        ends = [index for index, each in enumerate(body) if isinstance(each, ast.Assign) and "loss" in stored(each)]
+        backward = body[ends[0] + 1 :] if ends else body
         backward = [each for each in backward if not isinstance(each, ast.Return)]
         found = cls(exercise, module, backward)
         found.stores = [stored(each) for each in backward]
