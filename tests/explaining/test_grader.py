@@ -53,6 +53,8 @@ MISTAKES = [
     ("cross_entropy", "dcounts += dcounts_sum", "dcounts = dcounts_sum", "dcounts", "= for +="),
     ("cross_entropy", "    dcounts += dcounts_sum\n", "", "dcounts", "lost branch"),
     ("cross_entropy", "counts_sum**-2", "counts_sum**-1", "dcounts_sum", "missing factor"),
+    ("cross_entropy", "counts_sum**-2", "counts_sum**2", "dcounts_sum", "wrong sign"),
+    ("maximum", "/ largest**2", "* largest**2", "dlargest", "wrong operand"),
     ("cross_entropy", "dcounts * counts", "dcounts * probs", "dnorm_logits", "wrong operand"),
     ("cross_entropy_fused", "dlogits / n", "dlogits", "dlogits", "forgotten mean"),
     ("cross_entropy_fused", "    dlogits[range(n), targets] -= 1.0\n", "", "dlogits", "lost branch"),

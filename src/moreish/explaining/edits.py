@@ -53,15 +53,19 @@ def edited(statement: ast.stmt, edit: Edit, names: Names) -> Iterator[tuple[ast.
     """Every statement that one change by `edit` makes of this one, with its words."""
     for target in ast.walk(statement):
         if isinstance(target, ast.BinOp) and isinstance(target.op, ast.Pow):
-            for each in ast.walk(target.right):  # seen before it is reached itself
+            for each in ast.walk(target.right):  # marked before it is reached itself
                 each.exponent = True  # type: ignore[attr-defined]
+            for each in ast.walk(target.left):
+                each.raised = True  # type: ignore[attr-defined]
         if isinstance(target, ast.expr) and not isinstance(getattr(target, "ctx", None), ast.Store):
             for new, words in edit(target, names):
                 yield replaced(statement, target, new), words  # type: ignore[misc]
 
 
 def signs(e: ast.expr, names: Names) -> Iterator[Change]:
-    """Plus for minus, a minus more or less."""
+    """Plus for minus, a minus more or less; not in an exponent, where it would be a division."""
+    if hasattr(e, "exponent"):
+        return
     if isinstance(e, ast.BinOp) and isinstance(e.op, (ast.Add, ast.Sub)):
         flipped = ast.Sub() if isinstance(e.op, ast.Add) else ast.Add()
         yield ast.BinOp(e.left, flipped, e.right), f"the sign before `{short(e.right)}`"
@@ -70,6 +74,12 @@ def signs(e: ast.expr, names: Names) -> Iterator[Change]:
         yield e.operand, f"the sign of `{short(e.operand)}`"
     elif isinstance(e, (ast.Name, ast.Call)):
         yield ast.UnaryOp(ast.USub(), e), f"the sign of `{short(e)}`"
+
+
+def exponent_signs(e: ast.expr, names: Names) -> Iterator[Change]:
+    """An exponent without its minus."""
+    if isinstance(e, ast.BinOp) and isinstance(e.op, ast.Pow) and isinstance(e.right, ast.UnaryOp):
+        yield ast.BinOp(e.left, ast.Pow(), e.right.operand), f"that of the exponent of `{short(e.left)}`"
 
 
 def keepdims(e: ast.expr, names: Names) -> Iterator[Change]:
@@ -210,7 +220,9 @@ def fewer_terms(e: ast.expr, names: Names) -> Iterator[Change]:
 
 
 def more_factors(e: ast.expr, names: Names) -> Iterator[Change]:
-    """One of the solution's factors more."""
+    """One of the solution's factors more; not in what is raised, where it would be more than one."""
+    if hasattr(e, "raised") or hasattr(e, "exponent"):
+        return
     if isinstance(e, (ast.Name, ast.Call, ast.BinOp, ast.Subscript, ast.Constant, ast.Attribute)):
         for factor in names.factors:
             yield ast.BinOp(e, ast.Mult(), factor), f"the factor `{short(factor)}`"
@@ -243,8 +255,8 @@ def operands(e: ast.expr, names: Names) -> Iterator[Change]:
 
 
 def negated(e: ast.expr, names: Names) -> Iterator[Change]:
-    """The opposite sign of anything."""
-    if isinstance(e, (ast.Name, ast.Call, ast.BinOp, ast.Constant)):
+    """The opposite sign of anything but an exponent."""
+    if isinstance(e, (ast.Name, ast.Call, ast.BinOp, ast.Constant)) and not hasattr(e, "exponent"):
         yield ast.UnaryOp(ast.USub(), e), f"the sign of `{short(e)}`"
 
 

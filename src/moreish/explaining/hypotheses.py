@@ -219,7 +219,7 @@ HYPOTHESES: tuple[Callable[[Case], Iterator[Finding]], ...] = (
     _lost,
     _ratio("wrong sign"),
     _by_repair("wrong sign", edits.signs, edits.negated),
-    _by_damage("wrong sign", edits.signs, edits.negated),
+    _by_damage("wrong sign", edits.signs, edits.negated, edits.exponent_signs),
     _by_repair("wrong scale", edits.constants),
     _by_damage("missing factor", edits.fewer_factors),
     _incoming,
