@@ -32,6 +32,9 @@ if TYPE_CHECKING:
         UsageError,
     )
     from moreish.exchange.makemore import import_makemore
+    from moreish.explaining.exercises import exercise
+    from moreish.explaining.grader import grade, grade_file
+    from moreish.explaining.grades import Grade
     from moreish.generating.sample import Line, Sample, sample
     from moreish.learning.evaluate import Evaluation, evaluate
     from moreish.learning.finder import FoundRate, find_lr
@@ -62,6 +65,9 @@ _HOMES = {
         "RunExists RunLocked StorageError UsageError"
     ),
     "moreish.exchange.makemore": "import_makemore",
+    "moreish.explaining.exercises": "exercise",
+    "moreish.explaining.grader": "grade grade_file",
+    "moreish.explaining.grades": "Grade",
     "moreish.generating.sample": "Line Sample sample",
     "moreish.learning.evaluate": "Evaluation evaluate",
     "moreish.learning.finder": "FoundRate find_lr",
@@ -99,6 +105,7 @@ __all__ = [
     "Evaluation",
     "Finished",
     "FoundRate",
+    "Grade",
     "Hygiene",
     "Ladder",
     "LanguageModel",
@@ -128,8 +135,11 @@ __all__ = [
     "compare",
     "evaluate",
     "events",
+    "exercise",
     "find_lr",
     "fit",
+    "grade",
+    "grade_file",
     "import_makemore",
     "inspect",
     "ladder",

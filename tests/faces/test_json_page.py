@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from moreish.explaining.exercises import EXERCISES
 from moreish.faces.cli import run
 from moreish.learning import choose
 from moreish.text.corpus import Corpus
@@ -50,6 +51,8 @@ CASES = {
     "ladder": ["ladder", "dinosaurs", "--models", "uniform,bigram", "--time", "2"],
     "compare": ["compare", "RUN", "OTHER"],
     "find-lr": ["find-lr", "dinosaurs", "--model", "mlp", "--hidden", "4", "--points", "20", "--seeds", "1"],
+    "exercise list": ["exercise", "list"],
+    "exercise check": ["exercise", "check", "FILLED"],
     "import": ["import", "FOREIGN", "--list", "dinosaurs", "--run", "TMP"],
 }
 
@@ -62,10 +65,10 @@ def test_the_page_names_every_key_and_no_other(section, bigram, foreign, tmp_pat
     if "OTHER" in CASES[section]:
         assert run(["train", "dinosaurs", "--model", "unigram", "--run", other]) == 0
         capsys.readouterr()
-    words = [
-        {"OTHER": other, "RUN": bigram, "TMP": str(tmp_path / "run"), "FOREIGN": foreign}.get(word, word)
-        for word in CASES[section]
-    ]
+    filled = tmp_path / "x.py"
+    filled.write_text(EXERCISES["neuron"].blank)
+    places = {"FILLED": str(filled), "OTHER": other, "RUN": bigram, "TMP": str(tmp_path / "run"), "FOREIGN": foreign}
+    words = [places.get(word, word) for word in CASES[section]]
     assert run([*words, "--json"]) == 0
     rows = re.findall(r"^\| (`.+?) \|", SECTIONS[section], re.M)
     documented = {key for row in rows for key in re.findall(r"`(\w+)`", row)}

@@ -21,7 +21,7 @@ def reference() -> str:
     """The whole reference as Markdown."""
     group: Any = typer.main.get_command(app)
     parts = [HEAD]
-    for name, command in group.commands.items():
+    for name, command in _commands(group):
         parts += [f"## moreish {name}\n", _prose(command.help or ""), _table(command)]
     parts.append("## Settings of the models\n")
     parts.append("`train` and `more` take these as flags, by the model's own config.\n")
@@ -30,6 +30,15 @@ def reference() -> str:
         there = "\n".join(["| flag | default | meaning |", "|---|---|---|", *rows]) if rows else "No settings."
         parts.append(f"**{entry.name}**: {entry.title}.\n\n{there}\n")
     return "\n".join(parts)
+
+
+def _commands(group: Any, before: str = "") -> list[tuple[str, Any]]:
+    """The commands by their full names, those of a group of commands each by itself."""
+    found: list[tuple[str, Any]] = []
+    for name, command in group.commands.items():
+        is_group = hasattr(command, "commands")
+        found += _commands(command, f"{before}{name} ") if is_group else [(before + name, command)]
+    return found
 
 
 def _prose(text: str) -> str:
