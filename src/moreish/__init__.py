@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from moreish.exchange.makemore import import_makemore
+    from moreish.explaining.tape import Tape, tape
     from moreish.generating.sample import Line, Sample, sample
     from moreish.learning.evaluate import Evaluation, evaluate
     from moreish.learning.finder import FoundRate, find_lr
@@ -61,6 +62,7 @@ _HOMES = {
         "RunExists RunLocked StorageError UsageError"
     ),
     "moreish.exchange.makemore": "import_makemore",
+    "moreish.explaining.tape": "Tape tape",
     "moreish.generating.sample": "Line Sample sample",
     "moreish.learning.evaluate": "Evaluation evaluate",
     "moreish.learning.finder": "FoundRate find_lr",
@@ -115,6 +117,7 @@ __all__ = [
     "Standing",
     "Step",
     "StorageError",
+    "Tape",
     "Trained",
     "UsageError",
     "WindowModel",
@@ -136,6 +139,7 @@ __all__ = [
     "save",
     "score",
     "select",
+    "tape",
 ]
 
 

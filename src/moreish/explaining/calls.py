@@ -93,7 +93,8 @@ def _word(each: Any, name: Callable[[Any], str | None]) -> str:
             return ""
         return f"[{', '.join(words)}]" if isinstance(each, list) else f"({', '.join(words)})"
     if isinstance(each, float):
-        return f"{each:.6g}"
+        text = f"{each:.6g}"
+        return f"{text}.0" if text.lstrip("-").isdigit() else text
     text = str(each) if isinstance(each, (bool, int, type(None), slice)) else repr(each)
     return text if len(text) <= LONGEST and not re.search(r" at 0x|[\n<]", text) else "..."
 
@@ -107,7 +108,7 @@ def _index(each: Any, name: Callable[[Any], str | None]) -> str:
         return ":".join(ends) + ("" if each.step is None else f":{each.step}")
     if each is Ellipsis:
         return "..."
-    return _word(each, name) or "tensor"
+    return _word(each, name) or "..."
 
 
 def _shortened(text: str) -> str:

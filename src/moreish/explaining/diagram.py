@@ -6,7 +6,7 @@ its op, or stands to its right; scalars show value | gradient, as micrograd's `d
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
 from dataclasses import dataclass
 from html import escape
 
@@ -44,10 +44,12 @@ ADVANCE = 0.61
 PAD, MARGIN = 9.0, 22.0
 TOP, BOTTOM, PILL = 21.0, 19.0, 18.0
 """Heights: of a card's line with the name, of its line with the numbers, of an op."""
+OVERLAP = 4.0
+"""Of an op over the card that hangs below it."""
 LEGEND = 26.0
 BETWEEN = {True: 46.0, False: 24.0}
 """Between layers: left to right, top to bottom."""
-LONGEST_NAME, LONGEST_OP = 26, 24
+LONGEST_NAME, LONGEST_OP = 26, 22
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ class _Card:
         width, height = self.card
         if not self.op:
             return width, height
-        return (width + self.pill + 6, height) if self.across else (max(width, self.pill), height + PILL / 2 + 2)
+        return (width + self.pill + 6, height) if self.across else (max(width, self.pill), height + PILL - OVERLAP)
 
 
 def draw(graph: Graph, dark: bool = False, width: int = 960) -> str:
@@ -289,7 +291,8 @@ def _kinds(graph: Graph) -> list[tuple[Node | None, str]]:
 def _card(node: Node, across: bool) -> _Card:
     shape = str(tuple(node.shape)).replace(" ", "").replace(",)", ")") if node.shape else ""
     gradient = node.gradient or ("none" if node.note else "")
-    return _Card(node, _cut(node.name, LONGEST_NAME), shape, _cut(node.op, LONGEST_OP), node.value, gradient, across)
+    op = node.op if cell_len(node.op) <= LONGEST_OP else re.sub(r"([(\[]).*([)\]])", r"\1…\2", node.op, flags=re.S)
+    return _Card(node, _cut(node.name, LONGEST_NAME), shape, _cut(op, LONGEST_OP), node.value, gradient, across)
 
 
 def _cut(text: str, cells: int) -> str:

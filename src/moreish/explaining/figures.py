@@ -10,6 +10,8 @@ from torch import Tensor
 
 FEW = 3
 """Entries that are shown one by one."""
+NOISE = 1e-4
+"""A mean this far below the deviation is told as 0."""
 MOST_ENTRIES = 1000
 
 
@@ -41,7 +43,7 @@ def short(tensor: Tensor | None) -> str:
     if tensor.is_complex():
         return f"|.| {_brief(tensor.abs().mean().item())}"
     mean, deviation = _moments(tensor)
-    return f"{_brief(mean)} ± {_brief(deviation)}"
+    return f"{_brief(mean if abs(mean) > NOISE * deviation else 0.0)} ± {_brief(deviation)}"
 
 
 def plain(tensor: Tensor | None) -> Any:

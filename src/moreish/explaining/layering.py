@@ -14,8 +14,8 @@ from dataclasses import dataclass
 SWEEPS = 12
 GAP, EDGE_GAP = 26.0, 16.0
 """Between neighbours in a layer: of nodes, and where one of them is an edge that passes by."""
-STRAIGHT = 4.0
-"""How much more a place on a long edge pulls than a node does."""
+STRAIGHT, LIGHT = 4.0, 0.1
+"""How much more a place on a long edge pulls than a node does, and how much less an input, so that chains run straight."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,7 @@ def lay_out(sizes: Sequence[float], edges: Sequence[tuple[int, int]]) -> Layout:
         above[target].append(source)
     rows = _ordered(rows, above, below)
     places = _placed(rows, size, above, below, len(sizes))
+    _straighten(rows, places, size, [[source, *chain, target] for chain, (source, target) in zip(chains, edges)])
     left = min((place - size[at] / 2 for at, place in enumerate(places)), default=0.0)
     right = max((place + size[at] / 2 for at, place in enumerate(places)), default=0.0)
     places = [place - left for place in places]
@@ -152,20 +153,51 @@ def _placed(
             places[node] = at
         for node in row:
             places[node] -= at / 2
+
+    def pull(node: int, other: int) -> float:
+        if node >= nodes or other >= nodes:
+            return STRAIGHT
+        return 1.0 if above[other] or not above[node] else LIGHT
+
     for sweep in range(4 * SWEEPS):
         near = [above, below][sweep % 2] if sweep < 3 * SWEEPS else [a + b for a, b in zip(above, below)]
         for row in rows if sweep % 2 == 0 else reversed(rows):
             wanted, weights = [], []
             for node in row:
-                pulls = [(places[each], STRAIGHT if node >= nodes or each >= nodes else 1.0) for each in near[node]]
-                weight = sum(pull for _, pull in pulls)
-                wanted.append(sum(at * pull for at, pull in pulls) / weight if pulls else places[node])
-                weights.append(weight or 0.1)
+                pulls = [(places[each], pull(node, each)) for each in near[node]]
+                weight = sum(each for _, each in pulls)
+                wanted.append(sum(at * each for at, each in pulls) / weight if pulls else places[node])
+                weights.append(weight if pulls and (above[node] or not below[node]) else LIGHT)
             offsets = _offsets(row, size, nodes)
             free = _pooled([want - offset for want, offset in zip(wanted, offsets)], weights)
             for node, at, offset in zip(row, free, offsets):
                 places[node] = at + offset
     return places
+
+
+def _straighten(rows: list[list[int]], places: list[float], size: list[float], chains: list[list[int]]) -> None:
+    """Let each long edge keep its place for as long as it may, from the end where that takes fewer turns."""
+    where = {node: (row, at) for row in rows for at, node in enumerate(row)}
+
+    def between(node: int) -> tuple[float, float]:
+        row, at = where[node]
+        low = places[row[at - 1]] + size[row[at - 1]] / 2 + EDGE_GAP if at else float("-inf")
+        high = places[row[at + 1]] - size[row[at + 1]] / 2 - EDGE_GAP if at + 1 < len(row) else float("inf")
+        return min(low, places[node]), max(high, places[node])
+
+    for chain in chains:
+        tried = []
+        for way in (chain, chain[::-1]):
+            now, path = places[way[0]], []
+            for node in way[1:-1]:
+                low, high = between(node)
+                now = min(max(now, low), high)
+                path.append(now)
+            whole = [places[way[0]], *path, places[way[-1]]]
+            turns = sum(abs(a - b) > 0.5 for a, b in zip(whole, whole[1:]))
+            tried.append((turns, sum(abs(a - b) for a, b in zip(whole, whole[1:])), dict(zip(way[1:-1], path))))
+        for node, place in min(tried, key=lambda each: each[:2])[2].items():
+            places[node] = place
 
 
 def _offsets(row: list[int], size: list[float], nodes: int) -> list[float]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from moreish.explaining.calls import called, replaced
-from moreish.explaining.figures import number, short
+from moreish.explaining.figures import short
 from moreish.explaining.reasons import why_none
 from moreish.explaining.records import Call, Recorded, Sent
 
@@ -103,12 +103,12 @@ def _broadcasts(call: Call, records: Sequence[Recorded]) -> Iterator[Rule]:
         copies = None if plain else _of_copies(call, each, out)
         if not plain and (copies is None or not _close(_summed(copies, each.shape), sent[0].gradient, copies.abs().sum())):
             continue
-        what = f"the gradient of {out.name}" if plain else "the gradients of its copies"
-        where = [f"{_axes(axes)} (not in {each.name}: no keepdim)"] if axes else []
-        where += [f"{_axes(kept)} (of length 1 in {each.name}: keepdim=True)"] if kept else []
+        what = f"the gradient of {out.name}, summed" if plain else "the sum of the gradients of its copies,"
+        where = [f"{_axes(axes)}, which {each.name} lacks (no keepdim)"] if axes else []
+        where += [f"{_axes(kept)}, kept with length 1 (keepdim=True)"] if kept else []
         said = (
             f"{each.name} {_shape(each.shape)} is broadcast to {_shape(out.shape)} in {out.name} = {call.expression}: "
-            f"what comes back to it is {what}, summed over {' and '.join(where)}."
+            f"back comes {what} over {' and over '.join(where)}."
         )
         yield Rule("broadcast", (each.name, out.name), True, said)
 
@@ -130,12 +130,14 @@ def _reductions(call: Call, records: Sequence[Recorded]) -> Iterator[Rule]:
         for axis in sorted(axes):
             coming = coming.unsqueeze(axis)
     entries = back.numel() // max(out.gradient.numel(), 1)
-    share = " and divided by " + str(entries) if entries > 1 and _close(coming.expand_as(back) / entries, back, back.abs().max()) else ""
-    if not share and not _close(coming.expand_as(back), back, back.abs().max()):
+    coming, size = coming.expand_as(back), back.abs().max()
+    is_mean = entries > 1 and _close(coming / entries, back, size)
+    if not is_mean and not _close(coming, back, size):
         return
+    share = f" and divided by {entries}" if is_mean else ""
     said = (
-        f"{out.name} = {call.expression} adds up {_axes(axes)} of {each.name}, {_shape(each.shape)} to "
-        f"{_shape(out.shape)}: its gradient comes back broadcast over {_axes(axes)}{share}, alike for all {entries}."
+        f"{out.name} = {call.expression} goes over {_axes(axes)} of {each.name}, {_shape(each.shape)} to "
+        f"{_shape(out.shape)}: back comes its gradient, broadcast over {_axes(axes)}{share}: alike for all {entries} entries."
     )
     yield Rule("reduction", (each.name, out.name), True, said)
 
@@ -146,16 +148,14 @@ def _fan_out(record: Recorded) -> Rule:
     holds = record.gradient is not None and total is not None
     if record.gradient is not None and total is not None:
         holds = _close(total, record.gradient, torch.stack(parts).abs().sum(0).max())
-    told = [f"{short(sent.gradient) or '0'} from {_name(sent.call)}" for sent in record.received]
     if record.shape == ():
-        said = f"{record.name} is used {_times(len(told))}: {' + '.join(told)} = {short(record.gradient)}."
+        told = " + ".join(f"{short(sent.gradient) or '0'} (from {sent.call.expression})" for sent in record.received)
+        said = f"{record.name} is used {_times(record)}: {told.replace('+ -', '- ')} = {short(record.gradient)}."
     else:
-        said = (
-            f"{record.name} is used {_times(len(told))}, and its gradient {short(record.gradient)} is their sum, entry "
-            f"by entry: {'; '.join(told)}."
-        )
+        told = ", ".join(f"{short(sent.gradient) or '0'} from {_name(sent.call)}" for sent in record.received)
+        said = f"{record.name} is used {_times(record)}: {told}. Entry by entry they add up to {short(record.gradient)}."
     if not holds:
-        said = f"{said[:-1]}. They do not add up: something outside the block sent the rest."
+        said += " They do not add up to it: something that was not recorded sent the rest."
     return Rule("fan-out", (record.name,), holds, said)
 
 
@@ -248,5 +248,5 @@ def _shape(shape: tuple[int, ...]) -> str:
     return str(shape)
 
 
-def _times(count: int) -> str:
-    return {2: "twice"}.get(count, f"{number(count)} times")
+def _times(record: Recorded) -> str:
+    return "twice" if len(record.received) == 2 else f"{len(record.received)} times"
