@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from moreish.errors import UsageError
+from moreish.explaining.calls import in_place
 from moreish.explaining.recorder import Recorder
 from moreish.explaining.records import Recorded, Sent
 
@@ -43,7 +44,7 @@ def go_back(recorder: Recorder, ends: Sequence[Tensor], seeds: Sequence[Tensor |
     try:
         got = torch.autograd.grad(ends, list(edges.values()), seeds, retain_graph=True, allow_unused=True)
     except RuntimeError as error:
-        raise UsageError(_told(str(error))) from None
+        raise UsageError(_told(str(error), recorder)) from None
     finally:
         for hook in hooks:
             hook.remove()
@@ -74,7 +75,7 @@ def _watcher(recorder: Recorder, node: Any, passed: list[Any]) -> Callable[[Any,
         call = recorder.owner.get(node)
         for edge, gradient in zip(node.next_functions, sent):
             receiver = _receiver(recorder, node, edge)
-            if receiver is not None and call is not None:
+            if receiver is not None:
                 copy = None if gradient is None else gradient.detach().clone()
                 receiver.received.append(Sent(call, copy, len(passed)))
         passed.append(node)
@@ -85,10 +86,9 @@ def _watcher(recorder: Recorder, node: Any, passed: list[Any]) -> Callable[[Any,
 def _receiver(recorder: Recorder, node: Any, edge: Edge) -> Recorded | None:
     """The recorded tensor that an edge leads back to; None within a call, or out of the block."""
     call = recorder.owner.get(node)
-    known = recorder.by_edge.get(edge)
-    if call is None or known is None:
-        return None
-    return next((each for each in reversed(known) if each in call.inputs), known[-1])
+    known = recorder.by_edge.get(edge, [])
+    inputs = [] if call is None else call.inputs
+    return next((each for each in reversed(known) if each in inputs), known[-1] if known else None)
 
 
 def _reachable(left: list[Any]) -> list[Any]:
@@ -125,12 +125,16 @@ def _check(recorder: Recorder, ends: Sequence[Tensor], seeds: Sequence[Tensor | 
             )
 
 
-def _told(message: str) -> str:
+def _told(message: str, recorder: Recorder) -> str:
     """What autograd complained of, in a sentence that says what to do."""
     if "modified by an inplace operation" in message:
+        calls = dict.fromkeys(each.call for each in recorder.records if each.call is not None)
+        written = [call for call in calls if call.function is not None and in_place(call.function)]
+        names = [call.expression for call in written if all(each.name for each in call.inputs)]
+        by = f", by {names[0]}" if names else ""
         return (
-            "tape: backward needs a value that was changed in place after it was used. Write x = x + 1 for x += 1, "
-            "so that the old value is kept."
+            f"tape: backward needs a value that was changed in place after it was used{by}. "
+            f"Write x = x + 1 for x += 1, so that the old value is kept."
         )
     if "second time" in message or "already been freed" in message or "saved intermediate values" in message:
         return "tape: an earlier backward() let go of what going back needs. Call it with retain_graph=True."

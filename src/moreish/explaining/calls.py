@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 SIGNS = {
@@ -22,7 +24,7 @@ LONGEST = 28
 
 
 def called(function: Any) -> str:
-    """The plain name of a function of torch: `add` for `torch.add`, `Tensor.add_` and `Tensor.__radd__`; `T` for `.T`."""
+    """The plain name of a function of torch: `add` for `torch.add` and `Tensor.add_`, `T` for `.T`."""
     name = str(getattr(function, "__name__", "call"))
     if name in ("__get__", "__set__", "__delete__"):
         return str(getattr(function.__self__, "__name__", "call"))
@@ -64,22 +66,44 @@ def expression(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], nam
 def _told(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], name: Callable[[Any], str | None]) -> str:
     what = called(function)
     ends = "=" if in_place(function) else ""
-    if what in REVERSED and len(args) > 1:
-        what, args = REVERSED[what], (args[1], args[0], *args[2:])
-    words = [_word(each, name) for each in args]
+    given = list(args)
+    if what in REVERSED and len(given) > 1:
+        what, given[:2] = REVERSED[what], given[1::-1]
+    words = [_word(each, name) for each in given]
     if what in SIGNS and len(words) == 2 and not kwargs:
         return " ".join(word for word in (words[0], SIGNS[what] + ends, words[1]) if word)
     if what == "neg" and len(words) == 1:
         return f"-{words[0]}"
     if what == "getitem" and len(words) == 2:
-        return f"{words[0]}[{_index(args[1], name)}]"
+        return f"{words[0]}[{_index(given[1], name)}]"
     if what == "setitem" and len(words) == 3:
-        return f"{words[0]}[{_index(args[1], name)}] = {words[2]}".rstrip()
+        return f"{words[0]}[{_index(given[1], name)}] = {words[2]}".rstrip()
     if getattr(function, "__name__", "") == "__get__":
         return f"{words[0]}.{what}" if words[0] else what
-    words += [f"{key}={word}" for key, each in kwargs.items() if each is not None and (word := _word(each, name))]
+    told = {key: each for key, each in kwargs.items() if each is not None and not key.startswith("_")}
+    usual = _defaults(function)
+    words += [
+        f"{key}={word}"
+        for key, each in told.items()
+        if not _is_usual(each, usual.get(key)) and (word := _word(each, name))
+    ]
     inside = ", ".join(word for word in words if word)
     return f"{what}{'_' if ends else ''}({inside})" if inside else what + ("_" if ends else "")
+
+
+def _is_usual(each: Any, default: Any) -> bool:
+    return type(each) is type(default) and bool(each == default)
+
+
+@cache
+def _defaults(function: Any) -> dict[str, Any]:
+    """A function's default arguments, but for tensors; none are known of those that are written in C++."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return {}
+    kinds = (bool, int, float, str)
+    return {name: each.default for name, each in parameters.items() if isinstance(each.default, kinds)}
 
 
 def _word(each: Any, name: Callable[[Any], str | None]) -> str:

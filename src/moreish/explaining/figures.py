@@ -74,7 +74,7 @@ def _moments(tensor: Tensor) -> tuple[float, float]:
 
 def _brief(value: float | complex) -> str:
     """A number in three digits: `0.12`, `-8`, `1.2e-05`."""
-    if isinstance(value, (bool, int)) or isinstance(value, complex):
+    if isinstance(value, (bool, int, complex)):
         return number(value)
     if value == 0 or not math.isfinite(value):
         return f"{value:g}"

@@ -10,12 +10,13 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 SWEEPS = 12
 GAP, EDGE_GAP = 26.0, 16.0
 """Between neighbours in a layer: of nodes, and where one of them is an edge that passes by."""
 STRAIGHT, LIGHT = 4.0, 0.1
-"""How much more a place on a long edge pulls than a node does, and how much less an input, so that chains run straight."""
+"""How much more a place on a long edge pulls than a node does, and how much less an input: chains run straight."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def lay_out(sizes: Sequence[float], edges: Sequence[tuple[int, int]]) -> Layout:
             size.append(0.0)
         chain.append(target)
         chains.append(chain[1:-1])
-        short += zip(chain, chain[1:])
+        short += pairwise(chain)
     above: list[list[int]] = [[] for _ in size]
     below: list[list[int]] = [[] for _ in size]
     for source, target in short:
@@ -103,7 +104,7 @@ def _ordered(rows: list[list[int]], above: list[list[int]], below: list[list[int
     """Each layer in the order of the medians of its neighbours; the best of several sweeps down and up."""
 
     def total(rows: list[list[int]]) -> int:
-        return sum(crossings(upper, lower, below) for upper, lower in zip(rows, rows[1:]))
+        return sum(crossings(upper, lower, below) for upper, lower in pairwise(rows))
 
     best, fewest = [list(row) for row in rows], total(rows)
     for sweep in range(SWEEPS):
@@ -112,7 +113,9 @@ def _ordered(rows: list[list[int]], above: list[list[int]], below: list[list[int
         for at in range(1, len(rows)) if down else range(len(rows) - 2, -1, -1):
             place = {node: i for i, node in enumerate(rows[at - 1 if down else at + 1])}
             now = {node: i for i, node in enumerate(rows[at])}
-            rows[at] = sorted(rows[at], key=lambda node: (_median([place[each] for each in near[node]], now[node]), now[node]))
+            rows[at] = sorted(
+                rows[at], key=lambda node: (_median([place[each] for each in near[node]], now[node]), now[node])
+            )
         _swap_neighbours(rows, below)
         if (count := total(rows)) < fewest:
             best, fewest = [list(row) for row in rows], count
@@ -194,8 +197,8 @@ def _straighten(rows: list[list[int]], places: list[float], size: list[float], c
                 now = min(max(now, low), high)
                 path.append(now)
             whole = [places[way[0]], *path, places[way[-1]]]
-            turns = sum(abs(a - b) > 0.5 for a, b in zip(whole, whole[1:]))
-            tried.append((turns, sum(abs(a - b) for a, b in zip(whole, whole[1:])), dict(zip(way[1:-1], path))))
+            turns = sum(abs(a - b) > 0.5 for a, b in pairwise(whole))
+            tried.append((turns, sum(abs(a - b) for a, b in pairwise(whole)), dict(zip(way[1:-1], path))))
         for node, place in min(tried, key=lambda each: each[:2])[2].items():
             places[node] = place
 
@@ -203,7 +206,7 @@ def _straighten(rows: list[list[int]], places: list[float], size: list[float], c
 def _offsets(row: list[int], size: list[float], nodes: int) -> list[float]:
     """Places along a layer when all stand as near as they may."""
     offsets = [0.0]
-    for one, other in zip(row, row[1:]):
+    for one, other in pairwise(row):
         gap = GAP if one < nodes and other < nodes else EDGE_GAP
         offsets.append(offsets[-1] + size[one] / 2 + gap + size[other] / 2)
     return offsets[: len(row)]

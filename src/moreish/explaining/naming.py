@@ -65,16 +65,21 @@ def kept(variables: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
     Yields names as one would write them: `params[0]`, `p['w']`, `model.0.weight`, `layer.gain`.
     """
     looked: set[int] = set()
-    left = [(name, value, 0) for name, value in list(variables.items()) if is_name(name)]
+    named = [(name, value, 0) for name, value in list(variables.items()) if is_name(name)]
+    yield from ((name, value) for name, value, _ in named if isinstance(value, Tensor))
+    left = named[::-1]
     while left and len(looked) < MOST_LOOKED_AT:
-        name, value, depth = left.pop(0)
+        name, value, depth = left.pop()
         if isinstance(value, Tensor):
-            yield name, value
+            if depth:
+                yield name, value
         elif isinstance(value, nn.Module):
             if id(value) not in looked:
-                yield from ((f"{name}.{part}", each) for part, each in (*value.named_parameters(), *value.named_buffers()))
+                yield from (
+                    (f"{name}.{part}", each) for part, each in (*value.named_parameters(), *value.named_buffers())
+                )
         elif depth < DEEPEST and id(value) not in looked:
-            left += [(name + part, each, depth + 1) for part, each in _parts(value)]
+            left += [(name + part, each, depth + 1) for part, each in _parts(value)][::-1]
         looked.add(id(value))
 
 

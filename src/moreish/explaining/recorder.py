@@ -23,8 +23,11 @@ from moreish.explaining.naming import bound, is_name, kept, numbered, unique
 from moreish.explaining.records import CHANGED, Call, Recorded
 
 MOST_CALLS = 10_000
+_is_transforming = torch._C._functorch.maybe_current_level  # type: ignore[attr-defined]
+"""Within `torch.vmap` and its like, whose tensors hold no numbers yet; their results are found by autograd's graph."""
 BACKWARD = (torch.Tensor.backward, torch.autograd.backward, torch.autograd.grad)
-NOT_COMPUTED = {"grad", "_grad", "grad_fn", "requires_grad", "retain_grad", "register_hook", "share_memory"}
+GRADIENTS = (torch.Tensor.grad.__get__, torch.Tensor._grad.__get__)  # type: ignore[attr-defined]
+NOT_COMPUTED = {"grad_fn", "requires_grad", "retain_grad", "register_hook", "share_memory"}
 """What hands out tensors without computing any."""
 FILLS = re.compile(
     r"(kaiming|xavier|trunc_normal|orthogonal|sparse|eye|dirac|constant|ones|zeros|uniform|normal|zero|fill|random"
@@ -62,7 +65,7 @@ class Recorder(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if not self._is_listening or torch._C._functorch.maybe_current_level() is not None:
+        if not self._is_listening or _is_transforming() is not None:
             return func(*args, **kwargs)
         with torch._C.DisableTorchFunction():
             self.look_up_names(sys._getframe(1))
@@ -138,7 +141,7 @@ class Recorder(TorchFunctionMode):
                 each.numbers.append(called(function))
         changed = [each for each in tensors if _version(each) != self._latest[id(each)].version]
         made = [each for each in results if id(each) not in self._latest]
-        if called(function) in NOT_COMPUTED or not (made or changed):
+        if called(function) in NOT_COMPUTED or function in GRADIENTS or not (made or changed):
             return
         if changed and not made and FILLS.match(function.__name__):
             for each in changed:
@@ -224,9 +227,9 @@ class Recorder(TorchFunctionMode):
             return [base]
         memory = known.tensor.untyped_storage().data_ptr()
         for each in reversed(self.records):
-            if each is not known and each.tensor is not known.tensor and each.version == _version(each.tensor):
-                if each.tensor.untyped_storage().data_ptr() == memory:
-                    return [each]
+            is_another = each.tensor is not known.tensor and each.version == _version(each.tensor)
+            if is_another and each.tensor.untyped_storage().data_ptr() == memory:
+                return [each]
         return []
 
     def _name(self, tensor: Tensor, name: str, nearness: float) -> None:

@@ -8,8 +8,10 @@ from typing import Any
 from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
-from moreish.explaining.calls import expression, signed
+from moreish.explaining.calls import called, expression, signed
 
+LONGEST = 48
+"""Characters of an expression within a sentence."""
 CHANGED = "changed through"
 """The title of a call that nobody saw: memory that a tensor shares was written to."""
 
@@ -18,7 +20,8 @@ CHANGED = "changed through"
 class Sent:
     """What one call sent back to one of its inputs, by one edge of autograd's graph."""
 
-    call: Call
+    call: Call | None
+    """None for what was made outside the block."""
     gradient: Tensor | None
     """Of the input's shape; None where autograd sent nothing, which counts as zero."""
     at: int
@@ -96,6 +99,12 @@ class Call:
     def op(self) -> str:
         """Its sign or name with its numbers: `+`, `** 2`, `sum(1, keepdim=True)`."""
         return self.title or signed(self.function, self.args, self.kwargs, lambda each: isinstance(each, Recorded))
+
+    @property
+    def brief(self) -> str:
+        """The expression, or where that is long the name alone: `gru(...)`."""
+        whole = self.expression
+        return whole if len(whole) <= LONGEST or self.function is None else f"{called(self.function)}(...)"
 
     @property
     def expression(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from moreish.explaining.calls import called, replaced
 from moreish.explaining.figures import short
-from moreish.explaining.reasons import why_none
+from moreish.explaining.reasons import Why, why_none
 from moreish.explaining.records import Call, Recorded, Sent
 
 TITLES = {
@@ -47,7 +48,7 @@ def rules(records: Sequence[Recorded], ends: Sequence[Recorded]) -> list[Rule]:
     """Every rule that shows in a computation, in the order of `TITLES`."""
     found = [*_shapes(records)]
     for kind in (_broadcasts, _reductions):
-        for call in dict.fromkeys(sent.call for each in records for sent in each.received):
+        for call in dict.fromkeys(sent.call for each in records for sent in each.received if sent.call is not None):
             found += sorted(kind(call, records), key=lambda rule: rule.about)
     found += [_fan_out(each) for each in records if len(each.received) > 1]
     found += _order(records, ends)
@@ -56,7 +57,7 @@ def rules(records: Sequence[Recorded], ends: Sequence[Recorded]) -> list[Rule]:
             said = f"{each.name} has a gradient of 0, which is not none: {_zero(each)}."
             found.append(Rule("zero", (each.name,), True, said))
     for each in records:
-        if (why := why_none(each, ends)) is not None:
+        if (why := why_none(each, ends)) is not None and why[0] != Why.NO_BACKWARD:
             found.append(Rule("none", (each.name,), each.gradient is None, f"{each.name}: {why[1]}"))
     return found
 
@@ -97,17 +98,20 @@ def _broadcasts(call: Call, records: Sequence[Recorded]) -> Iterator[Rule]:
     for each in dict.fromkeys(call.inputs):
         sent = _sent_by(call, each)
         axes, kept = _broadcast_axes(each.shape, out.shape)
-        if len(sent) != 1 or sent[0].gradient is None or not axes + kept:
+        is_larger = out.gradient.numel() > math.prod(each.shape) > 0
+        if len(sent) != 1 or sent[0].gradient is None or not (axes + kept and is_larger):
             continue
         plain = _close(_summed(out.gradient, each.shape), sent[0].gradient, out.gradient.abs().sum())
         copies = None if plain else _of_copies(call, each, out)
-        if not plain and (copies is None or not _close(_summed(copies, each.shape), sent[0].gradient, copies.abs().sum())):
+        if not plain and (
+            copies is None or not _close(_summed(copies, each.shape), sent[0].gradient, copies.abs().sum())
+        ):
             continue
         what = f"the gradient of {out.name}, summed" if plain else "the sum of the gradients of its copies,"
         where = [f"{_axes(axes)}, which {each.name} lacks (no keepdim)"] if axes else []
         where += [f"{_axes(kept)}, kept with length 1 (keepdim=True)"] if kept else []
         said = (
-            f"{each.name} {_shape(each.shape)} is broadcast to {_shape(out.shape)} in {out.name} = {call.expression}: "
+            f"{each.name} {_shape(each.shape)} is broadcast to {_shape(out.shape)} in {_name(call)}: "
             f"back comes {what} over {' and over '.join(where)}."
         )
         yield Rule("broadcast", (each.name, out.name), True, said)
@@ -120,7 +124,7 @@ def _reductions(call: Call, records: Sequence[Recorded]) -> Iterator[Rule]:
     each = call.inputs[0]
     sent = _sent_by(call, each)
     axes = _reduced_axes(call, len(each.shape))
-    if len(sent) != 1 or sent[0].gradient is None or not axes or len(call.inputs) != 1:
+    if len(sent) != 1 or sent[0].gradient is None or not sent[0].gradient.numel() or not axes or len(call.inputs) != 1:
         return
     back = sent[0].gradient
     if not _close(back.mean(axes, keepdim=True).expand_as(back), back, back.abs().max()):
@@ -136,8 +140,8 @@ def _reductions(call: Call, records: Sequence[Recorded]) -> Iterator[Rule]:
         return
     share = f" and divided by {entries}" if is_mean else ""
     said = (
-        f"{out.name} = {call.expression} goes over {_axes(axes)} of {each.name}, {_shape(each.shape)} to "
-        f"{_shape(out.shape)}: back comes its gradient, broadcast over {_axes(axes)}{share}: alike for all {entries} entries."
+        f"{_name(call)} goes over {_axes(axes)} of {each.name}, {_shape(each.shape)} to {_shape(out.shape)}: back "
+        f"comes its gradient, broadcast over {_axes(axes)}{share}: alike for all {entries} entries."
     )
     yield Rule("reduction", (each.name, out.name), True, said)
 
@@ -148,15 +152,34 @@ def _fan_out(record: Recorded) -> Rule:
     holds = record.gradient is not None and total is not None
     if record.gradient is not None and total is not None:
         holds = _close(total, record.gradient, torch.stack(parts).abs().sum(0).max())
-    if record.shape == ():
-        told = " + ".join(f"{short(sent.gradient) or '0'} (from {sent.call.expression})" for sent in record.received)
-        said = f"{record.name} is used {_times(record)}: {told.replace('+ -', '- ')} = {short(record.gradient)}."
+    told = _branches(record)
+    if len(told) == 1:
+        said = f"{record.name} is used once, {told[0][1]}: they add up to {short(record.gradient)}."
+    elif record.shape == ():
+        sum_of = " + ".join(f"{short(part)} ({by})" for part, by in told).replace("+ -", "- ")
+        said = f"{record.name} is used {_times(len(told))}: {sum_of} = {short(record.gradient)}."
     else:
-        told = ", ".join(f"{short(sent.gradient) or '0'} from {_name(sent.call)}" for sent in record.received)
-        said = f"{record.name} is used {_times(record)}: {told}. Entry by entry they add up to {short(record.gradient)}."
+        each = ", ".join(f"{short(part)} {by}" for part, by in told)
+        whole = short(record.gradient)
+        said = f"{record.name} is used {_times(len(told))}: {each}. Entry by entry they add up to {whole}."
     if not holds:
         said += " They do not add up to it: something that was not recorded sent the rest."
     return Rule("fan-out", (record.name,), holds, said)
+
+
+def _branches(record: Recorded) -> list[tuple[Tensor, str]]:
+    """What came back by each use, and from where; what one use sent in several parts, as a GRU does, is one."""
+    found: list[tuple[Tensor, str]] = []
+    for call in dict.fromkeys(sent.call for sent in record.received):
+        parts = [sent.gradient for sent in record.received if sent.call is call]
+        known = [torch.zeros(record.shape) if part is None else part for part in parts]
+        if call is None:
+            found.append((torch.stack(known).sum(0), "from outside the block"))
+        elif len(known) > call.inputs.count(record):
+            found.append((torch.stack(known).sum(0), f"from {call.brief}, in {len(known)} parts"))
+        else:
+            found += [(part, f"from {call.brief}") for part in known]
+    return found
 
 
 def _order(records: Sequence[Recorded], ends: Sequence[Recorded]) -> Iterator[Rule]:
@@ -233,20 +256,23 @@ def _close(one: Tensor, other: Tensor, size: Tensor) -> bool:
 def _zero(record: Recorded) -> str:
     if not record.received:
         return "backward starts with it"
-    return "it is on a path to the end, and " + " and ".join(f"{_name(sent.call)} sent 0 back" for sent in record.received[:3])
+    return "it is on a path to the end, and " + " and ".join(
+        f"{_name(sent.call)} sent 0 back" for sent in record.received[:3] if sent.call
+    )
 
 
 def _name(call: Call) -> str:
-    return f"{call.outputs[0].name} = {call.expression}" if call.outputs else call.expression
+    return f"{call.outputs[0].name} = {call.brief}" if call.outputs else call.brief
 
 
 def _axes(axes: Sequence[int]) -> str:
-    return f"axis {axes[0]}" if len(axes) == 1 else "axes " + " and ".join(str(each) for each in axes)
+    words = [str(each) for each in axes]
+    return f"axis {words[0]}" if len(words) == 1 else f"axes {', '.join(words[:-1])} and {words[-1]}"
 
 
 def _shape(shape: tuple[int, ...]) -> str:
     return str(shape)
 
 
-def _times(record: Recorded) -> str:
-    return "twice" if len(record.received) == 2 else f"{len(record.received)} times"
+def _times(count: int) -> str:
+    return {1: "once", 2: "twice"}.get(count, f"{count} times")

@@ -41,14 +41,18 @@ def tape_of(path: str, require_grad: bool = False) -> Tape:
     except (Exception, SystemExit) as error:
         where = f"{path}{_line(error.__traceback__, path)}"
         if isinstance(error, SystemExit):
-            raise MoreishError(f"{where}: it leaves by exit(). Take that out, so that the file runs to its end.") from None
+            raise MoreishError(
+                f"{where}: it leaves by exit(). Take that out, so that the file runs to its end."
+            ) from None
         said = " ".join(str(error).split()) or "no more is said"
         kind = "" if isinstance(error, MoreishError) else f"{type(error).__name__}: "
         raise MoreishError(f"{where}: {kind}{said[:400].rstrip('.')}.") from None
     finally:
         sys.path[:], sys.argv[:] = before
     if not recording.records:
-        raise MoreishError(f"{path} computes nothing with torch. Write an expression of tensors, such as L = (a * b).sum().")
+        raise MoreishError(
+            f"{path} computes nothing with torch. Write an expression of tensors, such as L = (a * b).sum()."
+        )
     return recording
 
 

@@ -11,7 +11,7 @@ from textwrap import wrap
 from rich.cells import cell_len, set_cell_size
 
 from moreish.explaining.figures import short
-from moreish.explaining.reasons import why_none
+from moreish.explaining.reasons import Why, why_none
 from moreish.explaining.records import Recorded
 from moreish.explaining.rules import TITLES, Rule
 
@@ -79,7 +79,8 @@ def _row(each: Recorded, ends: Sequence[Recorded]) -> tuple[str, ...]:
     why = why_none(each, ends)
     shape = str(each.shape).replace(",)", ")")
     gradient = "none" if each.gradient is None else short(each.gradient)
-    return each.name, each.expression, shape, short(each.value), gradient, "" if why is None else why[1]
+    note = "" if why is None or why[0] == Why.NO_BACKWARD else why[1]
+    return each.name, each.expression, shape, short(each.value), gradient, note
 
 
 def _line(row: Sequence[str], sizes: Sequence[int]) -> str:

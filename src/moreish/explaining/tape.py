@@ -28,7 +28,7 @@ from moreish.explaining.calls import inside
 from moreish.explaining.figures import plain, short, statistics
 from moreish.explaining.graph import Graph, Node
 from moreish.explaining.naming import block_frame
-from moreish.explaining.reasons import why_none
+from moreish.explaining.reasons import Why, why_none
 from moreish.explaining.recorder import Recorder
 from moreish.explaining.records import Recorded
 from moreish.explaining.rules import Rule, rules, visits
@@ -74,7 +74,9 @@ class Tape:
         self.records = recorder.records
         if recorder.stopped is not None:  # the learner went back themselves
             self._end_at(recorder.stopped, recorder.problem)
-        elif kind is None:
+        elif kind is not None:
+            self.problem = f"The block stopped with {kind.__name__}, so backward was not run."
+        else:
             self._go_back_by_itself()
 
     def backward(self, end: Tensor, gradient: Tensor | None = None) -> None:
@@ -118,13 +120,10 @@ class Tape:
         ends = {id(each) for each in self.ends}
         nodes = []
         for each in self.records:
-            why = why_none(each, self.ends)
-            nodes.append(
-                Node(
-                    each.name, each.op, each.shape, tuple(parent.name for parent in each.parents), short(each.value),
-                    short(each.gradient), "" if why is None else why[1], is_end=id(each) in ends,
-                )  # fmt: skip
-            )
+            why, parents = self._why(each), tuple(parent.name for parent in each.parents)
+            note, is_end = "" if why is None else why[1], id(each) in ends
+            texts = short(each.value), short(each.gradient), note
+            nodes.append(Node(each.name, each.op, each.shape, parents, *texts, is_end=is_end))
         return Graph(tuple(nodes), " and ".join(each.name for each in self.ends))
 
     def to_dict(self) -> dict[str, Any]:
@@ -155,7 +154,7 @@ class Tape:
         return self.svg() if self.records else None
 
     def _node(self, each: Recorded) -> dict[str, Any]:
-        why = why_none(each, self.ends)
+        why = self._why(each)
         return {
             "name": each.name,
             "op": each.op,
@@ -167,12 +166,16 @@ class Tape:
             "gradient": plain(each.gradient),
             "statistics": {"value": statistics(each.value), "gradient": statistics(each.gradient)},
             "received": [
-                {"from": sent.call.outputs[0].name if sent.call.outputs else "", "gradient": plain(sent.gradient)}
+                {"from": sent.call.outputs[0].name if sent.call else None, "gradient": plain(sent.gradient)}
                 for sent in each.received
             ],
             "note": "" if why is None else why[1],
             "reason": None if why is None else why[0].value,
         }
+
+    def _why(self, each: Recorded) -> tuple[Why, str] | None:
+        why = why_none(each, self.ends)
+        return None if why is not None and why[0] == Why.NO_BACKWARD else why
 
     def _go_back_by_itself(self) -> None:
         """From `loss` or `L`, else from the last scalar that wants a gradient."""
@@ -214,7 +217,11 @@ class _Recorder(Recorder):
 
     def on_backward(self, function: Any, args: Any, kwargs: Any) -> None:
         is_grad = function is torch.autograd.grad
-        at, key = (2, "grad_outputs") if is_grad else (1, "grad_tensors" if function is torch.autograd.backward else "gradient")
+        at, key = (
+            (2, "grad_outputs")
+            if is_grad
+            else (1, "grad_tensors" if function is torch.autograd.backward else "gradient")
+        )
         seeds = kwargs.get(key, args[at] if len(args) > at else None)
         self.stopped = list(inside(args[:1] or list(kwargs.values())[:1], Tensor))
         given = list(seeds) if isinstance(seeds, (tuple, list)) else [seeds] * len(self.stopped)

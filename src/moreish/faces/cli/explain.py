@@ -31,7 +31,10 @@ def tape(
     plot: Annotated[
         str | None,
         typer.Option(
-            "--plot", metavar="FILE", rich_help_panel=OUTPUT, help="Draw the graph into this .svg file. Its directory is made."
+            "--plot",
+            metavar="FILE",
+            rich_help_panel=OUTPUT,
+            help="Draw the graph into this .svg file. Its directory is made.",
         ),
     ] = None,
     dark: Annotated[bool, typer.Option("--dark", help="Draw it on dark paper.", rich_help_panel=OUTPUT)] = False,
@@ -65,7 +68,7 @@ def tape(
 
 
 def _check_plot(plot: str, file: str) -> None:
-    """Refuse what is no place for a drawing; its directory is made, so that nothing is refused after the file has run."""
+    """Refuse what is no place for a drawing; its directory is made, so that nothing is refused after the run."""
     from pathlib import Path
 
     from moreish.storage import make_directory
