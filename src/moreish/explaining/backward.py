@@ -6,6 +6,7 @@ Nothing is recomputed: hooks on the nodes of autograd's own graph see what each 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,7 +14,6 @@ import torch
 from torch import Tensor
 
 from moreish.errors import UsageError
-from moreish.explaining.calls import in_place
 from moreish.explaining.recorder import Recorder
 from moreish.explaining.records import Recorded, Sent
 
@@ -128,14 +128,28 @@ def _check(recorder: Recorder, ends: Sequence[Tensor], seeds: Sequence[Tensor | 
 def _told(message: str, recorder: Recorder) -> str:
     """What autograd complained of, in a sentence that says what to do."""
     if "modified by an inplace operation" in message:
-        calls = dict.fromkeys(each.call for each in recorder.records if each.call is not None)
-        written = [call for call in calls if call.function is not None and in_place(call.function)]
-        names = [call.expression for call in written if all(each.name for each in call.inputs)]
-        by = f", by {names[0]}" if names else ""
         return (
-            f"tape: backward needs a value that was changed in place after it was used{by}. "
+            f"tape: backward needs a value that was changed in place after it was used{_culprit(message, recorder)}. "
             f"Write x = x + 1 for x += 1, so that the old value is kept."
         )
     if "second time" in message or "already been freed" in message or "saved intermediate values" in message:
         return "tape: an earlier backward() let go of what going back needs. Call it with retain_graph=True."
     return f"tape: backward stopped: {' '.join(message.split())[:300].rstrip('.')}."
+
+
+def _culprit(message: str, recorder: Recorder) -> str:
+    """Which change it was, where torch says enough of the value that is gone and one change alone fits."""
+    told = re.search(r"output (\d+) of (\w+?)(?:Backward\d*)?, is at version \d+; expected version (\d+)", message)
+    if told is None:
+        return ""
+    number, version = int(told[1]), int(told[3])
+    changes = [
+        later.call.expression
+        for each in recorder.records
+        if each.version == version and each.edge is not None and each.edge.output_nr == number
+        if each.edge.node.name().startswith(f"{told[2]}Backward")
+        for later in recorder.records
+        if later.tensor is each.tensor and later.version == version + 1
+        if later.call is not None and all(one.name for one in later.call.inputs)
+    ]
+    return f", by {changes[0]}" if len(changes) == 1 else ""

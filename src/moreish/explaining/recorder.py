@@ -101,7 +101,7 @@ class Recorder(TorchFunctionMode):
         names = dict(zip(nameless, given))
         told = unique([each.name or names[each.call or each] + each.place for each in self.records])
         for each, name in zip(self.records, told):
-            each.name = name
+            each.variable, each.name = each.name, name
 
     def latest(self, tensor: Tensor) -> Recorded | None:
         """What is recorded of a tensor, newest first."""
@@ -198,7 +198,8 @@ class Recorder(TorchFunctionMode):
 
     def _note_edge(self, found: Recorded) -> None:
         """Note where autograd takes its gradient in, and which nodes of autograd's graph its call has made."""
-        found.edge = get_gradient_edge(found.tensor)
+        with torch.inference_mode(False):
+            found.edge = get_gradient_edge(found.tensor)
         self.by_edge.setdefault((found.edge.node, found.edge.output_nr), []).append(found)
         left = [found.edge.node] if found.call is not None else []
         while left:

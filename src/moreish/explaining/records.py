@@ -41,6 +41,8 @@ class Recorded:
     edge: GradientEdge | None = None
     """Where autograd takes its gradient in; None where it wants none."""
     name: str = ""
+    variable: str = ""
+    """The learner's variable; `name` has a number too where several tensors had this one."""
     nearness: float = float("inf")
     """How far from the block's own variables its name was found."""
     place: str = ""
@@ -58,6 +60,9 @@ class Recorded:
     """How many edges of autograd's graph lead back to it from the end, before any was followed."""
     passed: int | None = None
     """When backward passed it, counted as in `Sent`; None where it was not reached, or has nothing behind it."""
+
+    def __repr__(self) -> str:
+        return f"<{self.name or 'nameless'} {self.shape}>"
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -94,6 +99,9 @@ class Call:
     title: str = ""
     """Instead of what the function would be called: of a call that was found by its traces."""
     outputs: list[Recorded] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        return f"<{self.expression}>"
 
     @property
     def op(self) -> str:

@@ -66,7 +66,7 @@ def told(rules: Sequence[Rule], width: int) -> list[str]:
         mine = [each for each in rules if each.rule == key]
         if not mine:
             continue
-        lines = [f"{title}{'' if all(each.holds for each in mine) else ' (BROKEN)'}"]
+        lines = wrap(f"{title}{'' if all(each.holds for each in mine) else ' (BROKEN)'}", width)
         for each in mine[:MOST_RULES]:
             lines += wrap(each.sentence, width, initial_indent="  ", subsequent_indent="    ", break_long_words=True)
         if len(mine) > MOST_RULES:

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from types import TracebackType
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
@@ -33,8 +34,21 @@ from moreish.explaining.recorder import Recorder
 from moreish.explaining.records import Recorded
 from moreish.explaining.rules import Rule, rules, visits
 
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 ENDS = ("loss", "L")
 """Variables that backward starts from, before the last scalar."""
+
+
+def _unseen(method: Callable[_P, _R]) -> Callable[_P, _R]:
+    """A method whose own work with tensors no other tape records, in a block within a block."""
+
+    @wraps(method)
+    def run(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        with torch._C.DisableTorchFunction():
+            return method(*args, **kwargs)
+
+    return run
 
 
 class Tape:
@@ -62,6 +76,7 @@ class Tape:
         self._recorder.__enter__()
         return self
 
+    @_unseen
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
@@ -79,6 +94,7 @@ class Tape:
         else:
             self._go_back_by_itself()
 
+    @_unseen
     def backward(self, end: Tensor, gradient: Tensor | None = None) -> None:
         """Take the gradients of another end than the tape took by itself. The learner's `.grad` is left alone.
 
@@ -101,12 +117,13 @@ class Tape:
             UsageError: nothing has this name.
         """
         exact = [each for each in self.records if each.name == name]
-        numbered = [each for each in self.records if each.name.rpartition("_")[0] == name]
+        numbered = [each for each in self.records if each.variable == name]
         if not exact + numbered:
             names = [each.name for each in self.records]
             raise UsageError(f"tape: nothing is called {name!r:.60}. {did_you_mean(name, names)}")
         return (exact or numbered)[-1]
 
+    @_unseen
     def rules(self) -> list[Rule]:
         """The rules of backpropagation that show here, each a sentence, checked against the numbers."""
         return rules(self.records, self.ends)
@@ -115,6 +132,7 @@ class Tape:
         """The order of backward: name, contributions awaited, contributions that had come when it was passed."""
         return visits(self.records)
 
+    @_unseen
     def graph(self) -> Graph:
         """Every tensor as a node."""
         ends = {id(each) for each in self.ends}
@@ -126,6 +144,7 @@ class Tape:
             nodes.append(Node(each.name, each.op, each.shape, parents, *texts, is_end=is_end))
         return Graph(tuple(nodes), " and ".join(each.name for each in self.ends))
 
+    @_unseen
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON: `ends`, `problem`, `nodes`, `visits` and `rules`."""
         return {
@@ -136,6 +155,7 @@ class Tape:
             "rules": [each.to_dict() for each in self.rules()],
         }
 
+    @_unseen
     def text(self, width: int = 100) -> str:
         """A table of all tensors, and the rules, in lines of at most `width` columns."""
         return table.text(self.records, self.ends, self.rules(), self.problem, width)
@@ -181,7 +201,7 @@ class Tape:
         """From `loss` or `L`, else from the last scalar that wants a gradient."""
         assert self._recorder is not None
         fit = [each for each in self.records if each.edge is not None and each.parents and each.tensor.numel() == 1]
-        named = [each for name in ENDS for each in fit if each.name == name or each.name.startswith(f"{name}_")]
+        named = [each for name in reversed(ENDS) for each in fit if each.variable == name]
         if not fit:
             wants = any(each.edge is not None for each in self.records)
             self.problem = (
