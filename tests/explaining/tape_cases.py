@@ -1,5 +1,7 @@
 """Expressions as a learner writes them, each recorded by a tape."""
 
+# ruff: noqa: F841, RUF059 - a tape reads variables that no line of code does
+
 from __future__ import annotations
 
 import torch
@@ -16,6 +18,10 @@ def leaf(*values: float) -> Tensor:
 def normal(*shape: int, seed: int = 0) -> Tensor:
     generator = torch.Generator().manual_seed(seed + sum(shape))
     return torch.randn(shape, generator=generator, dtype=torch.float64).requires_grad_()
+
+
+def sentences(t: Tape, rule: str) -> list[str]:
+    return [each.sentence for each in t.rules() if each.rule == rule]
 
 
 def micrograd() -> Tape:

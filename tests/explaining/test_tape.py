@@ -1,5 +1,7 @@
 """The tape: values and gradients are torch's own, names are the learner's, and each rule is told from the numbers."""
 
+# ruff: noqa: F841 - a tape reads variables that no line of code does
+
 from __future__ import annotations
 
 import code
@@ -9,13 +11,13 @@ import random
 import pytest
 import torch
 from rich.cells import cell_len
-from tape_cases import CASES, leaf, lecture, micrograd, normal
+from tape_cases import CASES, leaf, lecture, micrograd, normal, sentences
 from torch import nn
 
 import moreish
 from moreish.errors import UsageError
 from moreish.explaining import recorder
-from moreish.explaining.reasons import Why, why_none
+from moreish.explaining.reasons import why_none
 from moreish.explaining.rules import TITLES
 from moreish.explaining.tape import Tape, tape
 
@@ -170,7 +172,7 @@ def test_a_name_for_two_and_a_generated_name_that_is_taken():
         loss = h_1 * h
     assert names_of(t) == ["exp_1", "exp_2", "h_2", "h_3", "h_1", "loss"]
     assert t["h"] is t["h_3"]
-    with pytest.raises(UsageError, match="nothing is called 'loose'. Did you mean 'loss'?"):
+    with pytest.raises(UsageError, match=r"nothing is called 'loose'\. Did you mean 'loss'\?"):
         t["loose"]
 
 
@@ -200,131 +202,6 @@ def test_how_a_call_is_told(line, op, made_by):
     assert (t["y"].op, t["y"].expression) == (op, made_by)
 
 
-# Rules.
-
-
-def sentences(t: Tape, rule: str) -> list[str]:
-    return [each.sentence for each in t.rules() if each.rule == rule]
-
-
-@pytest.mark.parametrize(
-    ("small", "large", "where"),
-    [
-        ((4,), (3, 4), "over axis 0, which b lacks (no keepdim)"),
-        ((3, 1), (3, 4), "over axis 1, kept with length 1 (keepdim=True)"),
-        (
-            (1, 4),
-            (2, 3, 4),
-            "over axis 0, which b lacks (no keepdim) and over axis 1, kept with length 1 (keepdim=True)",
-        ),
-        ((), (2, 3), "over axes 0 and 1, which b lacks (no keepdim)"),
-        ((1, 1, 1), (2, 3, 4), "over axes 0, 1 and 2, kept with length 1 (keepdim=True)"),
-        ((3, 4), (3, 4), None),
-        ((1,), (1, 1), None),
-    ],
-)
-def test_a_broadcast_comes_back_as_a_sum(small, large, where):
-    a = normal(*large)
-    for op, said in ((torch.add, "the gradient of y, summed"), (torch.mul, "the sum of the gradients of its copies")):
-        b = normal(*small, seed=1)
-        with tape() as t:
-            y = op(a, b)
-            loss = (y * y).sum()
-        (right,) = torch.autograd.grad(loss, b, retain_graph=True)
-        (incoming,) = torch.autograd.grad(loss, y, retain_graph=True)
-        torch.testing.assert_close((incoming * (1 if op is torch.add else a)).sum_to_size(small), right)
-        found = sentences(t, "broadcast")
-        assert len(found) == (where is not None)
-        assert where is None or (where in found[0] and said in found[0] and f"b {small} is broadcast to" in found[0])
-
-
-@pytest.mark.parametrize(
-    ("reduce", "said"),
-    [
-        (lambda x: x.sum(), "over axes 0 and 1: alike for all 12 entries"),
-        (lambda x: x.sum(0), "over axis 0: alike for all 3 entries"),
-        (lambda x: x.sum(-1, keepdim=True), "over axis 1: alike for all 4 entries"),
-        (lambda x: x.mean((0, 1)), "over axes 0 and 1 and divided by 12: alike for all 12 entries"),
-        (lambda x: x.mean(1), "over axis 1 and divided by 4: alike for all 4 entries"),
-        (lambda x: x.amax(0), None),
-        (lambda x: x.logsumexp(0), None),
-    ],
-)
-def test_a_sum_comes_back_broadcast(reduce, said):
-    with tape() as t:
-        x = normal(3, 4)
-        y = reduce(x)
-        loss = (y * y).exp().prod()
-    found = sentences(t, "reduction")
-    assert len(found) == (said is not None)
-    assert said is None or said in found[0]
-
-
-def test_rules_are_checked_and_not_only_said():
-    """Facts that are tampered with are found out."""
-    for rule, harm in {
-        "shape": lambda t: setattr(t["h"], "gradient", t["h"].gradient[0]),
-        "fan-out": lambda t: setattr(t["counts"], "gradient", t["counts"].gradient + 1e-9),
-        "order": lambda t: setattr(t["counts"], "passed", 0),
-    }.items():
-        t = lecture()
-        assert all(each.holds for each in t.rules() if each.rule == rule)
-        harm(t)
-        assert not all(each.holds for each in t.rules() if each.rule == rule), rule
-        assert "(BROKEN)" in t.text()
-    t = lecture()
-    assert len(sentences(t, "broadcast")) == 8
-    t["b1"].received[0].gradient += 1e-6
-    assert len(sentences(t, "broadcast")) == 7
-
-
-def test_zero_is_not_none():
-    with tape() as t:
-        a = leaf(-1.0)
-        b = a * 3
-        loss = b.relu() + 2 * a
-    assert t["b"].gradient == 0
-    assert sentences(t, "zero") == [
-        "b has a gradient of 0, which is not none: it is on a path to the end, and relu_1 = relu(b) sent 0 back."
-    ]
-
-
-REASONS = {
-    "n = torch.arange(3); y = w[n]": ("n", Why.WHOLE_NUMBERS, "whole numbers (int64)"),
-    "n = w > 0; y = w * n": ("n", Why.WHOLE_NUMBERS, "true or false (bool)"),
-    "c = torch.ones(3); y = w * c": ("c", Why.NOT_ASKED, "requires_grad is False"),
-    "c = torch.ones(3); d = c * 2; y = w * d": ("d", Why.FROM_SUCH, "Made only of c, which asks for none"),
-    "d = w.detach(); y = w * d": ("d", Why.DETACHED, "Detached from w: detach()"),
-    "d = w.data; y = w * d": ("d", Why.DETACHED, "Detached from w: .data"),
-    "z = torch.zeros_like(w); y = w + z": ("z", Why.DETACHED, "zeros_like passes no gradient back"),
-    "with torch.no_grad(): d = w * 2\ny = w * d": ("d", Why.NO_GRAD, "under torch.no_grad()"),
-    "with torch.inference_mode(): d = w * 2\ny = w * 2": ("d", Why.NO_GRAD, "under torch.inference_mode()"),
-    "u = w * 2; y = w * 3": ("u", Why.UNUSED, "nothing was computed from it"),
-    "u = w * 2; v = u * 2; y = w * 3": ("u", Why.ELSEWHERE, "used only by v, which does not lead there"),
-    "u = w * 2; d = u.detach(); y = w * d": ("u", Why.CUT_LATER, "used only by d, which passes none back (detached"),
-    "u = w[0] * 2; k = u.item(); y = w * k": ("u", Why.AS_NUMBER, "as a Python number, by item()"),
-    "u = w[0]; k = u * 2; l = u.tolist(); y = w": (
-        "u",
-        Why.AS_NUMBER,
-        "k does not lead there, and tolist() left torch",
-    ),
-    "u = w * 1; v = u[0]; v += 1; y = u": ("v_1", Why.UNUSED, "nothing was computed"),
-}
-
-
-@pytest.mark.parametrize("lines", REASONS)
-def test_why_there_is_no_gradient(lines):
-    name, kind, said = REASONS[lines]
-    variables = {"torch": torch, "w": normal(3)}
-    t = Tape(variables=variables)
-    with t:
-        exec(f"{lines}\nloss = y.sum()", variables)
-    why = why_none(t[name], t.ends)
-    assert why is not None and why[0] == kind and said in why[1] and why[1].endswith("."), why
-    assert t[name].gradient is None and f"{name}: {why[1]}" in sentences(t, "none")
-    assert t["w"].gradient is not None and why_none(t["w"], t.ends) is None
-
-
 # Where backward starts.
 
 
@@ -347,14 +224,15 @@ def test_the_end_is_the_loss_or_the_last_scalar(lines, end):
 
 
 def test_the_learners_own_backward_is_where_recording_ends():
-    for go in (lambda y: y.backward(), lambda y: torch.autograd.backward(y), lambda y: torch.autograd.grad(y, w)):
+    ways = (lambda y, w: y.backward(), lambda y, w: torch.autograd.backward(y), lambda y, w: torch.autograd.grad(y, w))
+    for go in ways:
         with tape() as t:
             w = leaf(2.0)
             y = w**3
-            go(y)
+            go(y, w)
             with torch.no_grad():
                 w -= 0.1
-            z = y * 2  # noqa: F841
+            z = y * 2
         assert names_of(t) == ["w", "y"] and t.ends == [t["y"]] and t["w"].gradient == 12 and t["w"].value == 2
     with tape() as t:
         w = normal(3)
@@ -409,7 +287,7 @@ def test_without_gradients_there_is_a_sentence_why(lines, said):
 def test_a_block_that_stops_keeps_what_it_computed():
     with pytest.raises(ZeroDivisionError), tape() as t:
         x = leaf(1.0)
-        y = x * 2  # noqa: F841
+        y = x * 2
         1 / 0  # noqa: B018
     assert names_of(t) == ["x", "y"] and "stopped with ZeroDivisionError" in t.text()
 
@@ -441,7 +319,7 @@ def test_tapes_within_tapes():
         with tape() as inner:
             b = a * 2
             loss = b.exp()
-        L = loss * a  # noqa: F841
+        L = loss * a
     assert names_of(inner) == ["a", "b", "loss"] and names_of(outer) == ["a", "b", "loss", "L"]
 
 
@@ -469,10 +347,10 @@ def test_odd_tensors_are_taken_as_they_are():
     with tape() as t:
         w = normal(3)
         e = torch.empty(0, dtype=torch.float64, requires_grad=True)
-        m = torch.empty(3, device="meta")  # noqa: F841
+        m = torch.empty(3, device="meta")
         v = torch.vmap(lambda each: each * 2)(w)
         c = torch.fft.fft(v)
-        s = w.detach().to_sparse()  # noqa: F841
+        s = w.detach().to_sparse()
         bad = w * float("nan")
         loss = c.abs().sum() + e.sum() + bad.sum()
     assert t["v"].parents == [t["w"]] and t["e"].gradient.shape == (0,)

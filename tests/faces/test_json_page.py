@@ -50,6 +50,7 @@ CASES = {
     "ladder": ["ladder", "dinosaurs", "--models", "uniform,bigram", "--time", "2"],
     "compare": ["compare", "RUN", "OTHER"],
     "find-lr": ["find-lr", "dinosaurs", "--model", "mlp", "--hidden", "4", "--points", "20", "--seeds", "1"],
+    "explain tape": ["explain", "tape", "EXPRESSION"],
     "import": ["import", "FOREIGN", "--list", "dinosaurs", "--run", "TMP"],
 }
 
@@ -62,10 +63,10 @@ def test_the_page_names_every_key_and_no_other(section, bigram, foreign, tmp_pat
     if "OTHER" in CASES[section]:
         assert run(["train", "dinosaurs", "--model", "unigram", "--run", other]) == 0
         capsys.readouterr()
-    words = [
-        {"OTHER": other, "RUN": bigram, "TMP": str(tmp_path / "run"), "FOREIGN": foreign}.get(word, word)
-        for word in CASES[section]
-    ]
+    expression = tmp_path / "expression.py"
+    expression.write_text("import torch\na = torch.tensor(2.0, requires_grad=True)\nloss = a * a\n")
+    given = {"OTHER": other, "RUN": bigram, "TMP": str(tmp_path / "run"), "FOREIGN": foreign}
+    words = [{**given, "EXPRESSION": str(expression)}.get(word, word) for word in CASES[section]]
     assert run([*words, "--json"]) == 0
     rows = re.findall(r"^\| (`.+?) \|", SECTIONS[section], re.M)
     documented = {key for row in rows for key in re.findall(r"`(\w+)`", row)}

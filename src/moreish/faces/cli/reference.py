@@ -22,7 +22,11 @@ def reference() -> str:
     group: Any = typer.main.get_command(app)
     parts = [HEAD]
     for name, command in group.commands.items():
-        parts += [f"## moreish {name}\n", _prose(command.help or ""), _table(command)]
+        inner = getattr(command, "commands", None)
+        for whole, each in (
+            {f"{name} {key}": each for key, each in inner.items()}.items() if inner else [(name, command)]
+        ):
+            parts += [f"## moreish {whole}\n", _prose(each.help or ""), _table(each)]
     parts.append("## Settings of the models\n")
     parts.append("`train` and `more` take these as flags, by the model's own config.\n")
     for entry in MODELS.values():
