@@ -141,6 +141,7 @@ def test_help_is_quick_and_has_an_example(moreish):
     assert "tape" in moreish("explain", "--help").out
     ran = moreish("explain", "tape", "--help")
     assert ran.code == 0 and "Example: moreish explain tape" in ran.out
-    script = "import sys; from moreish.faces.cli import run; run(['explain', 'tape', '-h']); print('torch' in sys.modules)"
+    told = "print('torch' in sys.modules)"
+    script = f"import sys; from moreish.faces.cli import run; run(['explain', 'tape', '-h']); {told}"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=os.environ)
     assert done.stdout.splitlines()[-1] == "False"

@@ -6,6 +6,7 @@ below its op, or stands to its right; scalars show value | gradient, as microgra
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from itertools import pairwise
 
@@ -32,7 +33,7 @@ from moreish.explaining.cards import (
     width_of,
 )
 from moreish.explaining.graph import Graph
-from moreish.explaining.layering import Layout, lay_out
+from moreish.explaining.layering import Layout, lay_out, layers
 from moreish.text.alphabet import printable
 
 MOST_NODES = 400
@@ -56,9 +57,9 @@ def draw(graph: Graph, dark: bool = False, width: int = 960) -> str:
         raise UsageError(f"width={width} leaves no room for a drawing. Give {LEAST_WIDTH} pixels or more.")
     numbers = {node.name: at for at, node in enumerate(graph.nodes)}
     edges = [(numbers[parent], at) for at, node in enumerate(graph.nodes) for parent in node.parents]
-    picture = _Picture(graph, edges, True)
-    if picture.width > width:
-        picture = _Picture(graph, edges, False)
+    layer = layers(len(graph.nodes), edges)
+    starts, depths = _columns([card_of(node, True).size[0] for node in graph.nodes], layer, True)
+    picture = _Picture(graph, edges, starts[-1] + depths[-1] + MARGIN <= width)
     return picture.svg(DARK if dark else LIGHT, width)
 
 
@@ -70,12 +71,9 @@ class _Picture:
         self.cards = [card_of(node, across) for node in graph.nodes]
         sizes = [card.size for card in self.cards]
         self.layout: Layout = lay_out([size[1 if across else 0] for size in sizes], edges)
-        depths = [0.0] * (max(self.layout.layer) + 1)
-        for at, size in zip(self.layout.layer, sizes):
-            depths[at] = max(depths[at], size[0 if across else 1])
-        self.starts = [MARGIN + sum(depths[:at]) + at * BETWEEN[across] for at in range(len(depths))]
-        self.depths = depths
-        long, broad = self.starts[-1] + depths[-1] + MARGIN, self.layout.breadth + 2 * MARGIN
+        depths = [size[0 if across else 1] for size in sizes]
+        self.starts, self.depths = _columns(depths, self.layout.layer, across)
+        long, broad = self.starts[-1] + self.depths[-1] + MARGIN, self.layout.breadth + 2 * MARGIN
         legend = sum(30 + width_of(label, SMALL) for _, label in legend_of(graph)) + 2 * MARGIN
         self.width = max(long if across else broad, legend)
         self.shift = (self.width - (long if across else broad)) / 2
@@ -223,6 +221,14 @@ class _Picture:
             parts.append(_text(x + 19, y + 4, label, colours.faint, ""))
             x += 30 + width_of(label, SMALL) + 7
         return "".join([*parts, "</g>"])
+
+
+def _columns(sizes: Sequence[float], layer: Sequence[int], across: bool) -> tuple[list[float], list[float]]:
+    """Where each layer begins, and how deep it is."""
+    depths = [0.0] * (max(layer) + 1)
+    for at, size in zip(layer, sizes):
+        depths[at] = max(depths[at], size)
+    return [MARGIN + sum(depths[:at]) + at * BETWEEN[across] for at in range(len(depths))], depths
 
 
 def _text(x: float, y: float, text: str, colour: str, more: str) -> str:

@@ -116,24 +116,25 @@ def _ordered(rows: list[list[int]], above: list[list[int]], below: list[list[int
             rows[at] = sorted(
                 rows[at], key=lambda node: (_median([place[each] for each in near[node]], now[node]), now[node])
             )
-        _swap_neighbours(rows, below)
+        _swap_neighbours(rows, above, below)
         if (count := total(rows)) < fewest:
             best, fewest = [list(row) for row in rows], count
     return best
 
 
-def _swap_neighbours(rows: list[list[int]], below: list[list[int]]) -> None:
+def _swap_neighbours(rows: list[list[int]], above: list[list[int]], below: list[list[int]]) -> None:
     """Exchange two that stand beside one another wherever fewer edges cross then."""
-    for at, row in enumerate(rows):
-        for i in range(len(row) - 1):
-            other = [*row[:i], row[i + 1], row[i], *row[i + 2 :]]
-            if _around(rows, at, other, below) < _around(rows, at, row, below):
-                row[:] = other
-
-
-def _around(rows: list[list[int]], at: int, row: list[int], below: list[list[int]]) -> int:
-    before = crossings(rows[at - 1], row, below) if at else 0
-    return before + (crossings(row, rows[at + 1], below) if at + 1 < len(rows) else 0)
+    place = {node: at for row in rows for at, node in enumerate(row)}
+    for row in rows:
+        for at in range(len(row) - 1):
+            one, other = row[at], row[at + 1]
+            gained = 0
+            for near in (above, below):
+                theirs = [place[each] for each in near[other]]
+                gained += sum((place[each] > its) - (place[each] < its) for each in near[one] for its in theirs)
+            if gained > 0:
+                row[at], row[at + 1] = other, one
+                place[one], place[other] = at + 1, at
 
 
 def _median(places: list[int], otherwise: int) -> float:
