@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from moreish.explaining.exercises import exercise
     from moreish.explaining.grader import grade, grade_file
     from moreish.explaining.grades import Grade
+    from moreish.explaining.tape import Tape, tape
     from moreish.generating.sample import Line, Sample, sample
     from moreish.learning.evaluate import Evaluation, evaluate
     from moreish.learning.finder import FoundRate, find_lr
@@ -68,6 +69,7 @@ _HOMES = {
     "moreish.explaining.exercises": "exercise",
     "moreish.explaining.grader": "grade grade_file",
     "moreish.explaining.grades": "Grade",
+    "moreish.explaining.tape": "Tape tape",
     "moreish.generating.sample": "Line Sample sample",
     "moreish.learning.evaluate": "Evaluation evaluate",
     "moreish.learning.finder": "FoundRate find_lr",
@@ -125,6 +127,7 @@ __all__ = [
     "Standing",
     "Step",
     "StorageError",
+    "Tape",
     "Trained",
     "UsageError",
     "WindowModel",
@@ -150,6 +153,7 @@ __all__ = [
     "save",
     "score",
     "select",
+    "tape",
 ]
 
 

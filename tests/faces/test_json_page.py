@@ -53,6 +53,7 @@ CASES = {
     "find-lr": ["find-lr", "dinosaurs", "--model", "mlp", "--hidden", "4", "--points", "20", "--seeds", "1"],
     "exercise list": ["exercise", "list"],
     "exercise check": ["exercise", "check", "FILLED"],
+    "explain tape": ["explain", "tape", "EXPRESSION"],
     "import": ["import", "FOREIGN", "--list", "dinosaurs", "--run", "TMP"],
 }
 
@@ -67,7 +68,10 @@ def test_the_page_names_every_key_and_no_other(section, bigram, foreign, tmp_pat
         capsys.readouterr()
     filled = tmp_path / "x.py"
     filled.write_text(EXERCISES["neuron"].blank)
+    expression = tmp_path / "expression.py"
+    expression.write_text("import torch\na = torch.tensor(2.0, requires_grad=True)\nloss = a * a\n")
     places = {"FILLED": str(filled), "OTHER": other, "RUN": bigram, "TMP": str(tmp_path / "run"), "FOREIGN": foreign}
+    places["EXPRESSION"] = str(expression)
     words = [places.get(word, word) for word in CASES[section]]
     assert run([*words, "--json"]) == 0
     rows = re.findall(r"^\| (`.+?) \|", SECTIONS[section], re.M)

@@ -21,6 +21,8 @@ class Node:
     gradient: str = ""
     note: str = ""
     """One sentence on it, such as why it has no gradient."""
+    is_end: bool = False
+    """Whether backward starts here."""
 
 
 @dataclass(frozen=True)
