@@ -23,7 +23,7 @@ LOG_Z_SHARE = 1e-4
 def negative_log_likelihood_forward(
     log_probabilities: Float[Tensor, "N V"], targets: Int[Tensor, " N"]
 ) -> Float[Tensor, ""]:
-    """The mean of -log_probabilities[n, target]. Source: Fisher 1922; of a text model, Bengio et al. 2003, section 2."""
+    """The mean of -log_probabilities[n, target]. Source: Fisher 1922; of a text, Bengio et al. 2003, section 2."""
     return F.nll_loss(log_probabilities, targets.long(), ignore_index=IGNORE)
 
 
@@ -150,7 +150,8 @@ def _mean(nats: Tensor, targets: Tensor) -> Tensor:
 
 
 negative_log_likelihood = Op(negative_log_likelihood_forward, negative_log_likelihood_backward)
-focal = Op(focal_forward, focal_backward)
+# Always by hand: where p_t is 1 and gamma below 1, autograd multiplies an infinite slope by 0 and gives nan.
+focal = Op(focal_forward, focal_backward, always=True)
 z_loss = Op(z_loss_forward, z_loss_backward)
 confidence_penalty = Op(confidence_penalty_forward, confidence_penalty_backward)
 l2_penalty = Op(l2_penalty_forward, l2_penalty_backward)

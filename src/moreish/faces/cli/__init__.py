@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from moreish.errors import CheckpointWarning, MoreishError, ResumeWarning
-from moreish.faces.cli import examine, exchange, find, generate, ladder, learn
+from moreish.faces.cli import examine, exchange, explain, find, generate, ladder, learn
 from moreish.faces.cli.command import Command, LearningCommand, abandon_output
 from moreish.faces.cli.console import make_output_safe, note
 from moreish.faces.cli.layout import Group
@@ -69,6 +69,7 @@ app.command("inspect", cls=Command, rich_help_panel=LOOK)(examine.inspect)
 app.command("show", cls=Command, rich_help_panel=LOOK)(examine.show)
 app.command("models", cls=Command, rich_help_panel=LOOK)(examine.models)
 app.command("lists", cls=Command, rich_help_panel=LOOK)(examine.lists)
+app.add_typer(explain.app, name="explain", rich_help_panel=LOOK)
 
 
 def run(arguments: list[str] | None = None) -> int:

@@ -1,0 +1,22 @@
+"""explain: a group of commands, each in a module of its own."""
+
+from __future__ import annotations
+
+import typer
+
+from moreish.faces.cli.command import Command
+from moreish.faces.cli.explain_bessel import bessel
+from moreish.faces.cli.explain_losses import losses
+from moreish.faces.cli.layout import Group
+
+app = typer.Typer(
+    help="What the parts of learning do: measured, drawn, and explained with each figure.",
+    epilog="Example: moreish explain bessel names",
+    no_args_is_help=True,
+    cls=Group,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+app.command("bessel", cls=Command)(bessel)
+app.command("losses", cls=Command)(losses)
