@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from moreish.explaining import bessel, bessel_measures
 from moreish.faces.cli import run
 from moreish.learning import choose
 from moreish.text.corpus import Corpus
@@ -50,6 +51,8 @@ CASES = {
     "ladder": ["ladder", "dinosaurs", "--models", "uniform,bigram", "--time", "2"],
     "compare": ["compare", "RUN", "OTHER"],
     "find-lr": ["find-lr", "dinosaurs", "--model", "mlp", "--hidden", "4", "--points", "20", "--seeds", "1"],
+    "explain bessel": ["explain", "bessel", "minerals"],
+    "explain losses": ["explain", "losses"],
     "import": ["import", "FOREIGN", "--list", "dinosaurs", "--run", "TMP"],
 }
 
@@ -58,6 +61,9 @@ CASES = {
 def test_the_page_names_every_key_and_no_other(section, bigram, foreign, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("MOREISH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(choose, "LEAST_LINES", 1000)  # an n-gram model, at once
+    monkeypatch.setattr(bessel, "STEPS", 2)
+    monkeypatch.setattr(bessel, "SEEDS", 1)
+    monkeypatch.setattr(bessel_measures, "DRAWN", bessel_measures.AT_ONCE)  # one lot, in place of sixteen
     other = str(tmp_path / "other")
     if "OTHER" in CASES[section]:
         assert run(["train", "dinosaurs", "--model", "unigram", "--run", other]) == 0

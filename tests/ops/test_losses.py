@@ -193,7 +193,7 @@ def test_nothing_given_is_changed_and_a_lost_factor_is_noticed(name):
     asked = {key: value for key, value in wanted.items() if key in (*op.inputs, "gradient")}
     op.backward(**asked, **{key: options.get(key, value) for key, value in op.wanted_options.items()})
     assert torch.equal(logits, kept[0]) and torch.equal(targets, kept[1]) and gradient == 1.5
-    wrong = Op(op.forward, lambda **named: {}, keeps=())  # a stand-in that `compare` must refuse
+    wrong = Op(op.forward, lambda gradient: {})  # a stand-in that `compare` must refuse
     wrong.wanted_inputs, wrong.wanted_options = op.wanted_inputs, op.wanted_options
     wrong.backward = lambda gradient, **named: {k: 1.01 * v for k, v in op.backward(gradient, **named).items()}
     assert not all(found.right for found in compare(wrong, logits, targets, **options))

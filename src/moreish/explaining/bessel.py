@@ -30,6 +30,8 @@ SIZES = (2, 8, 32, 256)
 STEPS, SEEDS = 300, 3
 POPULATION = 1 << 16
 """Positions that the true variance is taken over, at most; fewer where the list has fewer."""
+MOST_ALIKE = 0.5
+"""How probable it may be that two windows of a list are the same."""
 EVALUATED = 5_000
 """Held-out lines that are scored, at most."""
 
@@ -38,8 +40,8 @@ EVALUATED = 5_000
 class Pair:
     """What it costs to divide by `batch` while learning and to evaluate by a stored variance divided by `stored`.
 
-    `nats` is the loss in evaluation, the mean over seeds; `activation` how large the normalised activations are then,
-    against what they were in the batches of learning.
+    `nats` is the loss in evaluation, the mean over seeds; `activation` how large normalised activations are then, on
+    what was learnt from, against what they are in batches of it.
     """
 
     batch: str
@@ -119,7 +121,7 @@ def bessel(corpus: Corpus, seed: int = 0) -> Bessel:
     """Measure what Bessel's correction changes on a list.
 
     Raises:
-        ListError: the list is too short for a batch of the largest size.
+        ListError: the list is too short for a batch of the largest size, or says hardly anything but one thing.
     """
     for event in measured(corpus, seed):
         if isinstance(event, Bessel):
@@ -131,7 +133,7 @@ def measured(corpus: Corpus, seed: int = 0) -> Iterator[Told | Bessel]:
     """The same as a stream: after each training how far it is, at last what was measured.
 
     Raises:
-        ListError: the list is too short for a batch of the largest size.
+        ListError: the list is too short for a batch of the largest size, or says hardly anything but one thing.
     """
     part = "train" if corpus.kfold or corpus.split == "none" else "dev"
     held_out = Batches((corpus.dev if part == "dev" else corpus.train)[:EVALUATED], corpus.alphabet, 1, seed)
@@ -149,6 +151,12 @@ def measured(corpus: Corpus, seed: int = 0) -> Iterator[Told | Bessel]:
     if symbols > POPULATION:
         every = torch.randint(symbols, (POPULATION,), generator=draw).numpy()
     population = learnt.windows_of(every, context)
+    alike = _alike(population)
+    if alike > MOST_ALIKE:
+        raise ListError(
+            f"{corpus.name} is too uniform: two of its windows of {context} symbols are the same in {100 * alike:.0f} % "
+            f"of cases, and a batch of such has no variance. Give a more varied list, such as names."
+        )
     found = []
     for i, n in enumerate(SIZES):
         bias = bias_of(population, len(corpus.alphabet), n, seed)
@@ -164,6 +172,12 @@ def measured(corpus: Corpus, seed: int = 0) -> Iterator[Told | Bessel]:
                     trained.setdefault((name, stored), []).append(result)
         found.append(_gathered(n, bias, flow, trained))
     yield Bessel(corpus.name, part, seed, SEEDS, STEPS, HIDDEN, conventions(), found)
+
+
+def _alike(population: Windows) -> float:
+    """The probability that two windows are the same."""
+    _, counts = torch.unique(population.windows, dim=0, return_counts=True)
+    return float((counts / counts.sum()).square().sum())
 
 
 def _lessons(learnt: Batches, context: int, n: int, seed: int) -> list[Windows]:

@@ -105,22 +105,25 @@ def flow_of(population: Windows, symbols: int, n: int, seed: int) -> tuple[float
     sizes, ratios, through = [], [], []
     for _ in range(GRADIENT_BATCHES):
         rows = torch.randint(len(population.targets), (n,), generator=draw)
-        batch = Windows(population.windows[rows], population.targets[rows])
-        passed, size, given = [], [], 0.0
-        for correction in DIVISORS.values():
-            x = network.before(batch).requires_grad_()
-            y = batch_norm(x, network.norm.gain, network.norm.bias, correction=correction)
-            loss = cross_entropy(network.after(y), batch.targets)
-            dx, dy = torch.autograd.grad(loss, (x, y))
-            passed.append(float(dx.norm()))
-            size.append(float(y.detach().square().mean().sqrt()))
-            if not correction:
-                scale = torch.rsqrt(x.detach().var(0, correction=0) + network.norm.epsilon)
-                given = float((dy * network.norm.gain.detach() * scale).norm())
-        sizes.append(size[1] / size[0])
-        ratios.append(passed[1] / passed[0])
-        through.append(passed[0] / given)
+        by_n, by_less = (
+            _passed(network, Windows(population.windows[rows], population.targets[rows]), k) for k in (0, 1)
+        )
+        if by_n[0] and by_n[1]:  # not of rows that are all alike, which have no size and pass on nothing
+            sizes.append(by_less[0] / by_n[0])
+            ratios.append(by_less[1] / by_n[1])
+            through.append(by_n[1] / by_n[2])
     return float(np.median(sizes)), float(np.median(ratios)), float(np.median(through))
+
+
+def _passed(network: Network, batch: Windows, correction: int) -> tuple[float, float, float]:
+    """Size of the normalised activations, of the gradient before them, and of it had the statistics been given."""
+    norm = network.norm
+    x = network.before(batch).requires_grad_()
+    y = batch_norm(x, norm.gain, norm.bias, correction=correction)
+    dx, dy = torch.autograd.grad(cross_entropy(network.after(y), batch.targets), (x, y))
+    with torch.no_grad():
+        given = dy * norm.gain * torch.rsqrt(x.var(0, correction=correction) + norm.epsilon)
+    return float(y.detach().square().mean().sqrt()), float(dx.norm()), float(given.norm())
 
 
 @torch.no_grad()
@@ -138,7 +141,7 @@ def evaluated(
     in_batch = (centred.square() / (squares / (n - norm.correction) + epsilon)[:, None]).mean().sqrt()
     norm.running_mean.copy_(x.mean(0))
     network.model.eval()
-    now = network.before(scored) - norm.running_mean
+    now = network.before(population) - norm.running_mean
     found = {}
     for name, correction in DIVISORS.items():
         norm.running_variance.copy_(squares.mean(0) / (n - correction))

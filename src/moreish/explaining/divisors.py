@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -25,6 +25,7 @@ NEAR = 1e-6
 N, LESS = "n", "n - 1"
 
 
+@runtime_checkable
 class Normalizer(Protocol):
     """What is asked: a batch while learning, then the stored variance, then rows in evaluation."""
 
@@ -120,7 +121,7 @@ WAYS: dict[str, tuple[Callable[[], Normalizer], str, str]] = {
     "torch": (
         _Torch,
         f"nn.BatchNorm1d of torch {torch.__version__.split('+')[0]}, measured",
-        "a running mean of variances, momentum 0.1",
+        f"a running mean of variances, momentum {nn.BatchNorm1d(1).momentum:g}",
     ),
     "paper": (
         lambda: _Written(_paper_batch, _paper_stored),
@@ -132,7 +133,11 @@ WAYS: dict[str, tuple[Callable[[], Normalizer], str, str]] = {
         "Karpathy, makemore parts 3 and 4, written out",
         "part 3 at first keeps a running mean of deviations, not variances; part 4 takes one variance of all of train",
     ),
-    "moreish": (_Ours, "moreish.layers.BatchNorm, measured", "a running mean of variances, momentum 0.1"),
+    "moreish": (
+        _Ours,
+        "BatchNorm of moreish.layers, measured",
+        f"a running mean of variances, momentum {BatchNorm(1).momentum:g}",
+    ),
 }
 
 

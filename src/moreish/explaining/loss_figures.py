@@ -121,7 +121,7 @@ class LossFigures:
             "compared": [asdict(row) for row in self.compared if row.name in names],
             "truth": list(TRUTH),
             "learnt": [asdict(row) for row in self.learnt if row.name in names],
-            "decay": [asdict(row) for row in self.decay] if "l2" in names else [],
+            "decay": [asdict(row) for row in self.decay if "l2" in names],
         }
 
 
@@ -134,14 +134,14 @@ def measure(names: list[str] | None = None) -> LossFigures:
         checks={loss.name: checks(loss) for loss in chosen},
         compared=[compared(loss, situation) for loss in of_logits for situation in SITUATIONS],
         learnt=[learnt(loss) for loss in of_logits],
-        decay=[decay(size) for size in GRADIENTS],
+        decay=[decay(size) for size in GRADIENTS] if LOSSES["l2"] in chosen else [],
     )
 
 
 def checks(loss: Loss) -> Checks:
     """Hold a loss's gradient by hand against autograd, against central differences and against its oracle."""
     autograd = central = oracle = 0.0
-    for rows, symbols, ignored in ((1, 2, False), (1, 3, False), (4, 5, True), (6, 27, True)):
+    for rows, symbols, ignored in ((1, 2, False), (1, 3, False), (4, 5, True), (3, 9, True)):
         draw = stream(rows, f"losses/{loss.name}")
         targets = torch.randint(symbols, (rows,), generator=draw)
         if ignored:

@@ -130,7 +130,7 @@ def decay_words(figures: LossFigures) -> str:
         "Under SGD the penalty takes as much whatever the gradients are. Under Adam its gradient is divided by the "
         f"size of all gradients of its weight: where those are {GRADIENTS[-1] / GRADIENTS[0]:g} times as small it took "
         f"{adam[0] / adam[-1]:.0f} times as much. Decayed apart from the gradient (AdamW) it took "
-        f" {apart[0] / apart[-1]:.2f} times as much. Source: Loshchilov and Hutter 2019, section 2."
+        f"{apart[0] / apart[-1]:.2f} times as much. Source: Loshchilov and Hutter 2019, section 2."
     )
 
 

@@ -34,7 +34,7 @@ def losses(
     if name is not None:
         find_loss(name)
     with working("measuring", quiet=json):
-        found = measure()
+        found = measure(None if name is None else [name])
     if json:
         print_json(found.to_dict(name))
         return
@@ -56,12 +56,12 @@ def _side_by_side(found: LossFigures) -> RenderableType:
     for loss in LOSSES.values():
         names.add_row(loss.name, Text(f"{loss.title}. {first_clause(loss.when)}."))
     table = Table.grid(padding=(0, 2))
-    table.add_column(style="bold")
+    table.add_column(style="bold", no_wrap=True)
     for _ in SITUATIONS:
         table.add_column(justify="right")
-    table.add_row(Text("loss; gradient", "dim"), *(Text(each, "dim") for each in SITUATIONS))
+    table.add_row(Text("loss\nand gradient", "dim"), *(Text(each, "dim") for each in SITUATIONS))
     for loss in LOSSES.values():
-        cells = [cell(row) for row in found.compared if row.name == loss.name]
+        cells = [cell(row).replace("; ", "\n") for row in found.compared if row.name == loss.name]
         if cells:
             table.add_row(loss.name, *cells)
     words = [Text(_plain(line), "dim") for line in (*situation_words(found), *end_words(found))]

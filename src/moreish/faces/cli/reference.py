@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import typer
@@ -21,7 +22,7 @@ def reference() -> str:
     """The whole reference as Markdown."""
     group: Any = typer.main.get_command(app)
     parts = [HEAD]
-    for name, command in group.commands.items():
+    for name, command in _commands(group):
         parts += [f"## moreish {name}\n", _prose(command.help or ""), _table(command)]
     parts.append("## Settings of the models\n")
     parts.append("`train` and `more` take these as flags, by the model's own config.\n")
@@ -30,6 +31,15 @@ def reference() -> str:
         there = "\n".join(["| flag | default | meaning |", "|---|---|---|", *rows]) if rows else "No settings."
         parts.append(f"**{entry.name}**: {entry.title}.\n\n{there}\n")
     return "\n".join(parts)
+
+
+def _commands(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
+    """Every command with its name; those of a group in the group's place."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _commands(command, f"{before}{name} ")
+        else:
+            yield f"{before}{name}", command
 
 
 def _prose(text: str) -> str:
