@@ -34,7 +34,8 @@ def found(corpus):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(page, "STEPS", 20)
         patch.setattr(page, "SEEDS", 2)
-        patch.setattr(bessel_measures, "DRAWN", 2 * bessel_measures.AT_ONCE)
+        patch.setattr(bessel_measures, "DRAWN", 1 << 16)
+        patch.setattr(bessel_measures, "AT_ONCE", 1 << 15)
         return bessel(corpus)
 
 
@@ -181,7 +182,7 @@ def test_a_list_without_a_dev_part_is_measured_on_what_it_learns(monkeypatch):
 def test_lists_too_short_and_seeds_that_are_none_are_refused(corpus):
     with pytest.raises(ListError, match="8 symbols to learn from, fewer than the largest batch, 256"):
         bessel(Corpus.of(["ana", "eva"]))
-    with pytest.raises(ListError, match=r"two of its windows of 3 symbols are the same in 9\d %"):
+    with pytest.raises(ListError, match=r"two windows of 3 symbols in it are the same in 9\d %"):
         bessel(Corpus.of(["a" * n for n in range(100, 140)]))
     with pytest.raises(UsageError, match="seed=-1"):
         bessel(corpus, -1)
@@ -229,6 +230,11 @@ def test_the_conclusion_on_both_follows_from_the_sizes(found):
     turned = replace(first, loss=[replace(p, activation=1.0 if p.batch == p.stored == N else 3.0) for p in first.loss])
     said = concluded(replace(found, batches=[turned, *found.batches[1:]]))[2]
     assert "it is n in the batch and n stored" in said
+    for least in first.loss:
+        worse = replace(first, loss=[replace(p, nats=p.nats + (p is not least)) for p in first.loss])
+        said = concluded(replace(found, batches=[worse, *found.batches[1:]]))[2]
+        named = f"The least loss there is that of {least.batch} in the batch and {least.stored} stored."
+        assert (named in said) == ((least.batch, least.stored) != (N, LESS))
 
 
 def test_every_figure_has_its_sentence_with_its_numbers(found):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import sympy
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
@@ -87,6 +87,7 @@ def test_gradcheck_of_penalties_on_weights(name, shape, layout):
             )
 
 
+@settings(max_examples=50)
 @given(st.sampled_from(sorted(OF_PREDICTIONS)), st.integers(1, 9), st.integers(2, 9), st.integers(0, 10**6))
 def test_by_hand_equals_autograd_on_any_shape(name, rows, symbols, seed):
     op, options = OF_PREDICTIONS[name]

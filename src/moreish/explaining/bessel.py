@@ -154,7 +154,7 @@ def measured(corpus: Corpus, seed: int = 0) -> Iterator[Told | Bessel]:
     alike = _alike(population)
     if alike > MOST_ALIKE:
         raise ListError(
-            f"{corpus.name} is too uniform: two of its windows of {context} symbols are the same in {100 * alike:.0f} % "
+            f"{corpus.name} is too uniform: two windows of {context} symbols in it are the same in {100 * alike:.0f} % "
             f"of cases, and a batch of such has no variance. Give a more varied list, such as names."
         )
     found = []

@@ -141,10 +141,9 @@ def evaluated(
     in_batch = (centred.square() / (squares / (n - norm.correction) + epsilon)[:, None]).mean().sqrt()
     norm.running_mean.copy_(x.mean(0))
     network.model.eval()
-    now = network.before(population) - norm.running_mean
     found = {}
     for name, correction in DIVISORS.items():
         norm.running_variance.copy_(squares.mean(0) / (n - correction))
-        size = (now.square() / (norm.running_variance + epsilon)).mean().sqrt()
+        size = ((x - norm.running_mean).square() / (norm.running_variance + epsilon)).mean().sqrt()
         found[name] = float(network.loss(scored)), float(size / in_batch)
     return found

@@ -90,16 +90,20 @@ def _of_size(sizes: list[BatchSize]) -> str:
     first = sizes[0]
     pairs = {(pair.batch, pair.stored): pair for pair in first.loss}
     mixed, twice = pairs[N, LESS], pairs[LESS, LESS]
+    won = best(first)
+    least = (
+        "" if won is mixed else f" The least loss there is that of {won.batch} in the batch and {won.stored} stored."
+    )
     always = all((matching(size).batch, matching(size).stored) == (N, LESS) for size in sizes)
     if always:
         return (
             f"Both: n in the batch with n - 1 stored is no contradiction. At every batch size it is the pair under "
             f"which activations in evaluation are nearest to their size in learning: {mixed.activation:.2f} times in "
-            f"batches of {first.batch}, where n - 1 in both places gives {twice.activation:.2f} times."
+            f"batches of {first.batch}, where n - 1 in both places gives {twice.activation:.2f} times.{least}"
         )
     return (
         f"Both: no pair keeps activations in evaluation nearest to their size in learning at every batch size; in "
-        f"batches of {first.batch} it is {matching(first).batch} in the batch and {matching(first).stored} stored."
+        f"batches of {first.batch} it is {matching(first).batch} in the batch and {matching(first).stored} stored.{least}"
     )
 
 
