@@ -103,7 +103,8 @@ def _of_size(sizes: list[BatchSize]) -> str:
         )
     return (
         f"Both: no pair keeps activations in evaluation nearest to their size in learning at every batch size; in "
-        f"batches of {first.batch} it is {matching(first).batch} in the batch and {matching(first).stored} stored.{least}"
+        f"batches of {first.batch} it is {matching(first).batch} in the batch and {matching(first).stored} stored."
+        f"{least}"
     )
 
 
