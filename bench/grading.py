@@ -258,9 +258,8 @@ def main() -> int:
 
 def measure(arguments: argparse.Namespace, grader: str, journal: Journal, tell: Tell) -> bool:
     """Make the files and grade them. False where the last ones are asked of a grader that is not committed."""
-    from moreish.explaining.exercises import EXERCISES
-
     import moreish
+    from moreish.explaining.exercises import EXERCISES
 
     solved = {name: (found.solution, dict(moreish.exercise(name).inputs)) for name, found in EXERCISES.items()}
     benches = benches_of(solved, tell)

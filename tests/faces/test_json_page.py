@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from moreish.explaining import bessel, bessel_measures
 from moreish.explaining.exercises import EXERCISES
 from moreish.faces.cli import run
 from moreish.learning import choose
@@ -54,6 +55,8 @@ CASES = {
     "exercise list": ["exercise", "list"],
     "exercise check": ["exercise", "check", "FILLED"],
     "explain tape": ["explain", "tape", "EXPRESSION"],
+    "explain bessel": ["explain", "bessel", "minerals"],
+    "explain losses": ["explain", "losses"],
     "import": ["import", "FOREIGN", "--list", "dinosaurs", "--run", "TMP"],
 }
 
@@ -62,6 +65,9 @@ CASES = {
 def test_the_page_names_every_key_and_no_other(section, bigram, foreign, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("MOREISH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(choose, "LEAST_LINES", 1000)  # an n-gram model, at once
+    monkeypatch.setattr(bessel, "STEPS", 2)
+    monkeypatch.setattr(bessel, "SEEDS", 1)
+    monkeypatch.setattr(bessel_measures, "DRAWN", bessel_measures.AT_ONCE)  # one lot, in place of sixteen
     other = str(tmp_path / "other")
     if "OTHER" in CASES[section]:
         assert run(["train", "dinosaurs", "--model", "unigram", "--run", other]) == 0
