@@ -91,7 +91,7 @@ class Recorder(TorchFunctionMode):
         """Stop, name everything, and drop what was made but neither named nor used."""
         self._is_listening = False
         for name, tensor in kept(variables):
-            self._name(tensor, name, 0 if is_name(name) else IN_A_CONTAINER)
+            self._name(tensor, name, 0.0 if is_name(name) else IN_A_CONTAINER)
         self.records = [each for each in self.records if each.name or each.parents or each.consumers]
         for each in self.records:
             if each.edge is None and each.tensor.requires_grad and each.version == _version(each.tensor):
@@ -122,7 +122,6 @@ class Recorder(TorchFunctionMode):
             call = self._call(None, (), {}, parents, _cleaned(tensor.grad_fn.name()))
         found = self._record(tensor, call)
         if call is None and tensor.grad_fn is not None:
-            found.is_foreign = True
             self.owner.setdefault(tensor.grad_fn, None)
         return found
 
@@ -172,8 +171,7 @@ class Recorder(TorchFunctionMode):
             raise UsageError(
                 f"tape: {MOST_CALLS:,} calls are recorded, and it takes no more. Record one step of a training."
             )
-        enabled, inference = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
-        call = Call(self._calls, function, args, kwargs, inputs, enabled, inference, title)
+        call = Call(function, args, kwargs, inputs, title)
         self._calls += 1
         for each in dict.fromkeys(inputs):
             each.consumers.append(call)
