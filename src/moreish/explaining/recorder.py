@@ -67,17 +67,16 @@ class Recorder(TorchFunctionMode):
         kwargs = kwargs or {}
         if not self._is_listening or _is_transforming() is not None:
             return func(*args, **kwargs)
+        is_end = func in BACKWARD and not kwargs.get("create_graph")
         with torch._C.DisableTorchFunction():
+            tensors = [each for each in inside((args, kwargs), Tensor) if each.layout is torch.strided]
+            self._note_before(func, tensors)
             self.look_up_names(sys._getframe(1))
-            if func in BACKWARD and not kwargs.get("create_graph"):
+            if is_end:
                 self._is_listening = False
                 self.on_backward(func, args, kwargs)
-                tensors = None
-            else:
-                tensors = [each for each in inside((args, kwargs), Tensor) if each.layout is torch.strided]
-                self._note_before(func, tensors)
         out = func(*args, **kwargs)
-        if tensors is not None:
+        if not is_end:
             with torch._C.DisableTorchFunction():
                 self._note_after(func, args, kwargs, tensors, out)
         return out
