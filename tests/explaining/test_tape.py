@@ -334,6 +334,13 @@ def test_memory_shared_unseen():
         loss = (x * 1).sum()
     assert t["x_2"].value.tolist() == [3, 5] and t["x_1"].value.tolist() == [2, 4]
     assert "changed through twin_2" in t["x_2"].expression and t["w"].gradient.tolist() == [2, 2]
+    x = leaf(1.0, 2.0) * 1
+    row = x[0]
+    with tape() as t:
+        row += 5
+        loss = (x * x).sum()
+    assert t["x_1"].value.tolist() == [1, 2] and t["x_2"].value.tolist() == [6, 2] and t["row_2"].value == 6
+    assert t["x_2"].parents == [t["x_1"]] and t["x_1"].gradient.tolist() == [12, 4] == t["x_2"].gradient.tolist()
     with tape() as t:
         w = leaf(2.0)
         y = w * 3

@@ -141,8 +141,8 @@ def _median(places: list[int], otherwise: int) -> float:
     places = sorted(places)
     middle = len(places) // 2
     if not places:
-        return otherwise
-    return places[middle] if len(places) % 2 else (places[middle - 1] + places[middle]) / 2
+        return float(otherwise)
+    return float(places[middle]) if len(places) % 2 else (places[middle - 1] + places[middle]) / 2
 
 
 def _placed(

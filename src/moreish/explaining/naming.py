@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import jaxtyping
 import torch
 from torch import Tensor, nn
 
@@ -23,7 +24,11 @@ HIDDEN = re.compile(r"_\d*$|__|_[hio]\w*\d*$|_i*$")
 MOST_FRAMES = 40
 MOST_LOOKED_AT = 3000
 DEEPEST = 3
-_OTHERS = (str(Path(torch.__file__).parent) + os.sep, str(Path(__file__).parent) + os.sep, contextlib.__file__)
+_OTHERS = (
+    *(str(Path(module).parent) + os.sep for module in (torch.__file__, jaxtyping.__file__, __file__)),
+    contextlib.__file__,
+    "<@beartype",  # what the tests' checker of types wraps around our own functions
+)
 
 
 def is_learners(frame: FrameType) -> bool:
@@ -38,7 +43,7 @@ def block_frame(frame: FrameType | None) -> FrameType | None:
     return frame
 
 
-def bound(frame: FrameType | None, block: FrameType | None) -> Iterator[tuple[int, str, Tensor]]:
+def bound(frame: FrameType | None, block: FrameType | None) -> Iterator[tuple[float, str, Tensor]]:
     """Tensors that are variables now, from a frame out to the block's: (depth below the block, name, tensor)."""
     frames: list[FrameType] = []
     while frame is not None and len(frames) < MOST_FRAMES:
@@ -52,11 +57,11 @@ def bound(frame: FrameType | None, block: FrameType | None) -> Iterator[tuple[in
         variables = each.f_locals
         for name, value in list(variables.items()):
             if isinstance(value, Tensor) and is_name(name):
-                yield depth, name, value
+                yield float(depth), name, value
         mine = variables.get("self")
         for name, value in list(getattr(mine, "__dict__", {}).items()):
             if isinstance(value, Tensor) and is_name(name):
-                yield depth + MOST_FRAMES, name, value
+                yield float(depth + MOST_FRAMES), name, value
 
 
 def kept(variables: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:

@@ -67,17 +67,16 @@ class Recorder(TorchFunctionMode):
         kwargs = kwargs or {}
         if not self._is_listening or _is_transforming() is not None:
             return func(*args, **kwargs)
+        is_end = func in BACKWARD and not kwargs.get("create_graph")
         with torch._C.DisableTorchFunction():
+            tensors = [each for each in inside((args, kwargs), Tensor) if each.layout is torch.strided]
+            self._note_before(func, tensors)
             self.look_up_names(sys._getframe(1))
-            if func in BACKWARD and not kwargs.get("create_graph"):
+            if is_end:
                 self._is_listening = False
                 self.on_backward(func, args, kwargs)
-                tensors = None
-            else:
-                tensors = [each for each in inside((args, kwargs), Tensor) if each.layout is torch.strided]
-                self._note_before(func, tensors)
         out = func(*args, **kwargs)
-        if tensors is not None:
+        if not is_end:
             with torch._C.DisableTorchFunction():
                 self._note_after(func, args, kwargs, tensors, out)
         return out
@@ -91,7 +90,7 @@ class Recorder(TorchFunctionMode):
         """Stop, name everything, and drop what was made but neither named nor used."""
         self._is_listening = False
         for name, tensor in kept(variables):
-            self._name(tensor, name, 0 if is_name(name) else IN_A_CONTAINER)
+            self._name(tensor, name, 0.0 if is_name(name) else IN_A_CONTAINER)
         self.records = [each for each in self.records if each.name or each.parents or each.consumers]
         for each in self.records:
             if each.edge is None and each.tensor.requires_grad and each.version == _version(each.tensor):
@@ -122,7 +121,6 @@ class Recorder(TorchFunctionMode):
             call = self._call(None, (), {}, parents, _cleaned(tensor.grad_fn.name()))
         found = self._record(tensor, call)
         if call is None and tensor.grad_fn is not None:
-            found.is_foreign = True
             self.owner.setdefault(tensor.grad_fn, None)
         return found
 
@@ -172,8 +170,7 @@ class Recorder(TorchFunctionMode):
             raise UsageError(
                 f"tape: {MOST_CALLS:,} calls are recorded, and it takes no more. Record one step of a training."
             )
-        enabled, inference = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
-        call = Call(self._calls, function, args, kwargs, inputs, enabled, inference, title)
+        call = Call(function, args, kwargs, inputs, title)
         self._calls += 1
         for each in dict.fromkeys(inputs):
             each.consumers.append(call)

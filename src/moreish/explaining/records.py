@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
@@ -16,28 +16,21 @@ CHANGED = "changed through"
 """The title of a call that nobody saw: memory that a tensor shares was written to."""
 
 
-@dataclass(eq=False)
 class Sent:
     """What one call sent back to one of its inputs, by one edge of autograd's graph."""
 
-    call: Call | None
-    """None for what was made outside the block."""
-    gradient: Tensor | None
-    """Of the input's shape; None where autograd sent nothing, which counts as zero."""
-    at: int
-    """When, counted in nodes of autograd's graph that had been passed."""
+    def __init__(self, call: Call | None, gradient: Tensor | None, at: int):
+        self.call = call
+        """None for what was made outside the block."""
+        self.gradient = gradient
+        """Of the input's shape; None where autograd sent nothing, which counts as zero."""
+        self.at = at
+        """When, counted in nodes of autograd's graph that had been passed."""
 
 
-@dataclass(eq=False)
 class Recorded:
     """One tensor as it was after one call: a tensor changed in place is recorded anew."""
 
-    tensor: Tensor
-    value: Tensor | None
-    """A copy, made when it was recorded; None where it holds no numbers."""
-    call: Call | None
-    """What made it; None for what was there before the block."""
-    version: int
     edge: GradientEdge | None = None
     """Where autograd takes its gradient in; None where it wants none."""
     name: str = ""
@@ -47,19 +40,25 @@ class Recorded:
     """How far from the block's own variables its name was found."""
     place: str = ""
     """Which of the call's results it is, such as `.values` or `[1]`; "" where there is but one."""
-    is_foreign: bool = False
-    """Made outside the block, from something that autograd knows of."""
-    consumers: list[Call] = field(default_factory=list)
-    numbers: list[str] = field(default_factory=list)
-    """How it was read as Python numbers, such as `item`."""
     gradient: Tensor | None = None
     """Of the end with respect to it, of its shape; None where there is none."""
-    received: list[Sent] = field(default_factory=list)
-    """What its consumers sent back, in the order in which it came."""
     awaited: int = 0
     """How many edges of autograd's graph lead back to it from the end, before any was followed."""
     passed: int | None = None
     """When backward passed it, counted as in `Sent`; None where it was not reached, or has nothing behind it."""
+
+    def __init__(self, tensor: Tensor, value: Tensor | None, call: Call | None, version: int):
+        self.tensor = tensor
+        self.value = value
+        """A copy, made when it was recorded; None where it holds no numbers."""
+        self.call = call
+        """What made it; None for what was there before the block."""
+        self.version = version
+        self.consumers: list[Call] = []
+        self.numbers: list[str] = []
+        """How it was read as Python numbers, such as `item`."""
+        self.received: list[Sent] = []
+        """What its consumers sent back, in the order in which it came."""
 
     def __repr__(self) -> str:
         return f"<{self.name or 'nameless'} {self.shape}>"
@@ -85,20 +84,17 @@ class Recorded:
         return "" if self.call is None else f"{self.call.expression}{self.place}"
 
 
-@dataclass(eq=False)
 class Call:
-    """One call of a function of torch. In `args` and `kwargs` what is recorded stands for the tensors."""
+    """One call of a function of torch. In `args` and `kwargs` what is recorded stands for the tensors.
 
-    index: int
-    function: Any
-    args: Any
-    kwargs: Any
-    inputs: list[Recorded]
-    grad_enabled: bool
-    inference: bool = False
-    title: str = ""
-    """Instead of what the function would be called: of a call that was found by its traces."""
-    outputs: list[Recorded] = field(default_factory=list)
+    A call that was found by its traces has a `title` instead of a function.
+    """
+
+    def __init__(self, function: Any, args: Any, kwargs: Any, inputs: list[Recorded], title: str = ""):
+        self.function, self.args, self.kwargs, self.inputs, self.title = function, args, kwargs, inputs, title
+        self.outputs: list[Recorded] = []
+        self.grad_enabled = torch.is_grad_enabled()
+        self.inference = torch.is_inference_mode_enabled()
 
     def __repr__(self) -> str:
         return f"<{self.expression}>"

@@ -68,7 +68,7 @@ def visits(records: Sequence[Recorded]) -> list[tuple[str, int, int]]:
 
     def when(each: Recorded) -> tuple[float, int]:
         last = max((sent.at for sent in each.received), default=-1) + 0.5
-        return (last if each.passed is None else each.passed), -records.index(each)
+        return last if each.passed is None else float(each.passed), -records.index(each)
 
     return [(each.name, each.awaited, _arrived(each)) for each in sorted(reached, key=when)]
 
