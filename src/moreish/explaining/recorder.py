@@ -230,7 +230,7 @@ class Recorder(TorchFunctionMode):
                 return [each]
         return []
 
-    def _name(self, tensor: Tensor, name: str, nearness: int) -> None:
+    def _name(self, tensor: Tensor, name: str, nearness: float) -> None:
         known = self.latest(tensor)
         if known is not None and nearness < known.nearness:
             known.name, known.nearness = name, nearness

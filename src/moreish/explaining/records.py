@@ -36,7 +36,7 @@ class Recorded:
     name: str = ""
     variable: str = ""
     """The learner's variable; `name` has a number too where several tensors had this one."""
-    nearness: int = float("inf")
+    nearness: float = float("inf")
     """How far from the block's own variables its name was found."""
     place: str = ""
     """Which of the call's results it is, such as `.values` or `[1]`; "" where there is but one."""
