@@ -59,7 +59,7 @@ quality: .venv/ready-test
 docs: .venv/ready-test
 	@mkdir -p out
 	.venv/bin/python -m moreish.faces.cli.reference > out/commands.md && mv out/commands.md docs/commands.md
-	.venv/bin/python -m moreish.explaining.loss_page > out/losses.md && mv out/losses.md docs/losses.md
+	.venv/bin/python -m moreish.explaining.losses.page > out/losses.md && mv out/losses.md docs/losses.md
 	.venv/bin/python tests/text/bad_lists.py > out/input.md && mv out/input.md docs/input.md
 	.venv/bin/python docs/pictures.py
 

@@ -51,7 +51,7 @@ Grade = Callable[[Path], Any]
 Row = dict[str, Any]
 
 
-def grader_files(folder: Path = EXPLAINING, starts: tuple[str, ...] = ("exercises", "grader")) -> list[Path]:
+def grader_files(folder: Path = EXPLAINING, starts: tuple[str, ...] = ("exercises", "grading")) -> list[Path]:
     """The files that make exercises and grader: those two modules or packages, and what they name of their room."""
     found: set[Path] = set()
     asked = list(starts)

@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     )
     from moreish.exchange.makemore import import_makemore
     from moreish.explaining.exercises import exercise
-    from moreish.explaining.grader import grade, grade_file
-    from moreish.explaining.grades import Grade
-    from moreish.explaining.tape import Tape, tape
+    from moreish.explaining.grading.grader import grade, grade_file
+    from moreish.explaining.grading.grades import Grade
+    from moreish.explaining.taping.tape import Tape, tape
     from moreish.generating.sample import Line, Sample, sample
     from moreish.learning.evaluate import Evaluation, evaluate
     from moreish.learning.finder import FoundRate, find_lr
@@ -67,9 +67,9 @@ _HOMES = {
     ),
     "moreish.exchange.makemore": "import_makemore",
     "moreish.explaining.exercises": "exercise",
-    "moreish.explaining.grader": "grade grade_file",
-    "moreish.explaining.grades": "Grade",
-    "moreish.explaining.tape": "Tape tape",
+    "moreish.explaining.grading.grader": "grade grade_file",
+    "moreish.explaining.grading.grades": "Grade",
+    "moreish.explaining.taping.tape": "Tape tape",
     "moreish.generating.sample": "Line Sample sample",
     "moreish.learning.evaluate": "Evaluation evaluate",
     "moreish.learning.finder": "FoundRate find_lr",

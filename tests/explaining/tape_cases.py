@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from moreish.explaining.tape import Tape, tape
+from moreish.explaining.taping.tape import Tape, tape
 
 
 def leaf(*values: float) -> Tensor:

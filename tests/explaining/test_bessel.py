@@ -12,12 +12,12 @@ import torch
 from torch import nn
 
 from moreish.errors import ListError, UsageError
-from moreish.explaining import bessel as page
-from moreish.explaining import bessel_measures
-from moreish.explaining.bessel import SIZES, Bessel, Gain, Told, bessel, measured
-from moreish.explaining.bessel_measures import DIVISORS, Divided, Network, evaluated
-from moreish.explaining.bessel_words import WORTH, best, concluded, explained, matching
-from moreish.explaining.divisors import LESS, WAYS, N, conventions, divisors
+from moreish.explaining.bessel import correction as page
+from moreish.explaining.bessel import measures as bessel_measures
+from moreish.explaining.bessel.correction import SIZES, Bessel, Gain, Told, bessel, measured
+from moreish.explaining.bessel.divisors import LESS, WAYS, N, conventions, divisors
+from moreish.explaining.bessel.measures import DIVISORS, Divided, Network, evaluated
+from moreish.explaining.bessel.words import WORTH, best, concluded, explained, matching
 from moreish.learning.batches import Batches
 from moreish.ops.normalize import EPSILON, batch_norm
 from moreish.randomness import stream

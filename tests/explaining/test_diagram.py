@@ -11,10 +11,10 @@ import pytest
 from tape_cases import CASES, lecture, micrograd
 
 from moreish.errors import UsageError
-from moreish.explaining.cards import DARK, LIGHT
-from moreish.explaining.diagram import draw
-from moreish.explaining.graph import Graph, Node
-from moreish.explaining.layering import crossings, lay_out, layers
+from moreish.explaining.drawing.cards import DARK, LIGHT
+from moreish.explaining.drawing.diagram import draw
+from moreish.explaining.drawing.graph import Graph, Node
+from moreish.explaining.drawing.layering import crossings, lay_out, layers
 
 SVG = "{http://www.w3.org/2000/svg}"
 ODD = ("<b>", "a&b", '"quoted"', "it's", "x" * 90, "名前", "nul\x00", "line\nbreak", "]]>", "\ud800")

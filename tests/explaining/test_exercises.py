@@ -11,12 +11,12 @@ import torch
 
 import moreish
 from moreish.errors import UsageError
-from moreish.explaining.causes import CAUSES
 from moreish.explaining.exercises import EXERCISES, exercise
 from moreish.explaining.exercises.definition import DRAWS, FUNCTION
-from moreish.explaining.judging import judge
-from moreish.explaining.truth import find_truth, next_nodes
-from moreish.explaining.wording import SENTENCES
+from moreish.explaining.grading.causes import CAUSES
+from moreish.explaining.grading.judging import judge
+from moreish.explaining.grading.truth import find_truth, next_nodes
+from moreish.explaining.grading.wording import SENTENCES
 
 ALL = pytest.mark.parametrize("asked", EXERCISES.values(), ids=EXERCISES)
 PAGE = (Path(__file__).parents[2] / "docs" / "exercises.md").read_text(encoding="utf-8")

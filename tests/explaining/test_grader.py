@@ -11,8 +11,8 @@ import torch
 import moreish
 from moreish.errors import UsageError
 from moreish.explaining.exercises import EXERCISES, exercise
-from moreish.explaining.grades import Grade
-from moreish.explaining.judging import judge
+from moreish.explaining.grading.grades import Grade
+from moreish.explaining.grading.judging import judge
 
 
 def changed(name: str, old: str, new: str) -> str:

@@ -12,7 +12,8 @@ import torch
 from torch.nn import functional as F
 
 from moreish.errors import UsageError
-from moreish.explaining.loss_figures import (
+from moreish.explaining.losses.chapter import LOSSES, SMOOTHING, find_loss
+from moreish.explaining.losses.figures import (
     BOUNDS,
     LOGITS,
     PENALTY,
@@ -25,8 +26,7 @@ from moreish.explaining.loss_figures import (
     focal_weights,
     measure,
 )
-from moreish.explaining.loss_page import decay_words, end_words, page, situation_words
-from moreish.explaining.losses import LOSSES, SMOOTHING, find_loss
+from moreish.explaining.losses.page import decay_words, end_words, page, situation_words
 
 PAGE = Path(__file__).parents[2] / "docs" / "losses.md"
 

@@ -10,9 +10,9 @@ import pytest
 
 from moreish.errors import StorageError, UsageError
 from moreish.explaining.exercises import exercise
-from moreish.explaining.grader import grade_file
-from moreish.explaining.judging import judge
-from moreish.explaining.sandbox import PRINTED
+from moreish.explaining.grading.grader import grade_file
+from moreish.explaining.grading.judging import judge
+from moreish.explaining.grading.sandbox import PRINTED
 
 SOLUTION = exercise("linear").solution
 BLANK = exercise("linear").blank
@@ -79,7 +79,9 @@ UNREAD = {
 
 @pytest.mark.parametrize("name", UNREAD)
 def test_a_file_that_cannot_even_be_read_starts_nothing(name, tmp_path, monkeypatch):
-    monkeypatch.setattr("moreish.explaining.grader.judge_apart", lambda *_: pytest.fail("a process was started"))
+    monkeypatch.setattr(
+        "moreish.explaining.grading.grader.judge_apart", lambda *_: pytest.fail("a process was started")
+    )
     text, said, line = UNREAD[name]
     found = grade_file(written(tmp_path, text))
     assert found.status == "broken" and said in found.message, found

@@ -16,10 +16,10 @@ from torch import nn
 
 import moreish
 from moreish.errors import UsageError
-from moreish.explaining import recorder
-from moreish.explaining.reasons import why_none
-from moreish.explaining.rules import TITLES
-from moreish.explaining.tape import Tape, tape
+from moreish.explaining.taping import recorder
+from moreish.explaining.taping.reasons import why_none
+from moreish.explaining.taping.rules import TITLES
+from moreish.explaining.taping.tape import Tape, tape
 
 
 def test_microgradss_example_gives_the_numbers_of_its_readme():

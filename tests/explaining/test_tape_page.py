@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from moreish.explaining.diagram import MOST_NODES
-from moreish.explaining.recorder import MOST_CALLS
-from moreish.explaining.rules import TITLES
+from moreish.explaining.drawing.diagram import MOST_NODES
+from moreish.explaining.taping.recorder import MOST_CALLS
+from moreish.explaining.taping.rules import TITLES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "tape.md").read_text(encoding="utf-8")
 

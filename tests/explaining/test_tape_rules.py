@@ -8,8 +8,8 @@ import pytest
 import torch
 from tape_cases import leaf, lecture, normal, sentences
 
-from moreish.explaining.reasons import Why, why_none
-from moreish.explaining.tape import Tape, tape
+from moreish.explaining.taping.reasons import Why, why_none
+from moreish.explaining.taping.tape import Tape, tape
 
 
 @pytest.mark.parametrize(

@@ -47,8 +47,8 @@ def test_the_solution_is_right_and_a_mistake_is_told(moreish):
 
 
 def test_what_people_read(moreish, monkeypatch):
-    from moreish.explaining import grader
-    from moreish.explaining.judging import judge
+    from moreish.explaining.grading import grader
+    from moreish.explaining.grading.judging import judge
 
     monkeypatch.setattr(grader, "judge_apart", lambda name, source, *_: judge(EXERCISES[name], source))
     solution = EXERCISES["linear"].solution

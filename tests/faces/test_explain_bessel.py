@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from moreish.explaining import bessel, bessel_measures
-from moreish.explaining.bessel import SIZES, measured
+from moreish.explaining.bessel import correction as bessel
+from moreish.explaining.bessel import measures as bessel_measures
+from moreish.explaining.bessel.correction import SIZES, measured
 from moreish.faces import plot
 from moreish.faces.cli import app
 from moreish.faces.cli.reference import reference
@@ -140,7 +141,7 @@ def test_without_matplotlib_a_sentence_says_how_to_get_it(moreish, monkeypatch):
 
 
 def test_losses_side_by_side_and_one_by_one(moreish):
-    from moreish.explaining.losses import LOSSES
+    from moreish.explaining.losses.chapter import LOSSES
 
     together = moreish("explain", "losses")
     assert together.code == 0 and together.err == "" and "turned round" in " ".join(together.out.split())

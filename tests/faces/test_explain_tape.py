@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from moreish.explaining import recorder
+from moreish.explaining.taping import recorder
 
 FILE = """import torch
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from moreish.explaining import bessel, bessel_measures
+from moreish.explaining.bessel import correction as bessel
+from moreish.explaining.bessel import measures as bessel_measures
 from moreish.explaining.exercises import EXERCISES
 from moreish.faces.cli import run
 from moreish.learning import choose

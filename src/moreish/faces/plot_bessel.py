@@ -11,7 +11,7 @@ from moreish.faces.plot import BLUE, CHARACTERS_AN_INCH, FAINT, GREEN, INK, PAPE
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from moreish.explaining.bessel import Bessel
+    from moreish.explaining.bessel.correction import Bessel
 
 SIDE_BY_SIDE = 7.0
 """Inches of paper from which the three stand in a row."""
@@ -43,7 +43,7 @@ def bessel_figure(found: Bessel, width: float = 11.0, height: float = 4.4) -> Fi
     )
     for each, title in zip(axes, titles):
         _dress(each, found, fill(title, room))
-    from moreish.explaining.bessel_words import concluded
+    from moreish.explaining.bessel.words import concluded
 
     said = fill(concluded(found)[0], round(width * CHARACTERS_AN_INCH * 1.15))
     figure.supxlabel(said, color=INK, fontsize=9, x=0.01, ha="left")
@@ -67,7 +67,7 @@ def _estimates(axes: Any, found: Bessel) -> None:
 
 def _sizes(axes: Any, found: Bessel) -> None:
     """How large activations are for each pair of divisors."""
-    from moreish.explaining.divisors import N
+    from moreish.explaining.bessel.divisors import N
 
     axes.axhline(1, color=FAINT, lw=0.8)
     for i, pair in enumerate(found.batches[0].loss):

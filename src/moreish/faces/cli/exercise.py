@@ -77,7 +77,7 @@ def check(
 
     Example: moreish exercise check out/x.py
     """
-    from moreish.explaining.grader import grade_file
+    from moreish.explaining.grading.grader import grade_file
 
     found = grade_file(file, seconds=time)
     if json:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
-    from moreish.explaining.bessel import Bessel
+    from moreish.explaining.bessel.correction import Bessel
 
 
 def bessel(
@@ -49,7 +49,7 @@ def bessel(
     """
     options = read_options(encoding, normalize, column, field)
     ending = None if plot is None else _check_plot(plot, source)
-    from moreish.explaining.bessel import Bessel, measured
+    from moreish.explaining.bessel.correction import Bessel, measured
     from moreish.text.corpus import Corpus
 
     with working(f"reading {source}", quiet=json):
@@ -77,7 +77,7 @@ def told(found: Bessel) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    from moreish.explaining.bessel_words import concluded, explained
+    from moreish.explaining.bessel.words import concluded, explained
     from moreish.text.alphabet import printable
 
     words = explained(found)
@@ -133,7 +133,7 @@ def _estimates(found: Bessel) -> Table:
 def _losses(found: Bessel) -> Table:
     from rich.text import Text
 
-    from moreish.explaining.bessel_words import best, matching
+    from moreish.explaining.bessel.words import best, matching
 
     pairs = [f"batch {pair.batch},\nstored {pair.stored}" for pair in found.batches[0].loss]
     table = _grid(["batch", *pairs], "r")

@@ -12,7 +12,7 @@ from moreish.faces.cli.options import Json
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from moreish.explaining.loss_figures import LossFigures
+    from moreish.explaining.losses.figures import LossFigures
 
 
 def losses(
@@ -28,8 +28,8 @@ def losses(
 
     Example: moreish explain losses focal
     """
-    from moreish.explaining.loss_figures import measure
-    from moreish.explaining.losses import find_loss
+    from moreish.explaining.losses.chapter import find_loss
+    from moreish.explaining.losses.figures import measure
 
     if name is not None:
         find_loss(name)
@@ -46,9 +46,9 @@ def _side_by_side(found: LossFigures) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    from moreish.explaining.loss_figures import SITUATIONS
-    from moreish.explaining.loss_page import cell, end_words, first_clause, situation_words
-    from moreish.explaining.losses import LOSSES
+    from moreish.explaining.losses.chapter import LOSSES
+    from moreish.explaining.losses.figures import SITUATIONS
+    from moreish.explaining.losses.page import cell, end_words, first_clause, situation_words
 
     names = Table.grid(padding=(0, 2))
     names.add_column(style="bold", no_wrap=True)
@@ -75,8 +75,8 @@ def _one(name: str, found: LossFigures) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    from moreish.explaining.loss_page import check_words, decay_words, example_words
-    from moreish.explaining.losses import LOSSES
+    from moreish.explaining.losses.chapter import LOSSES
+    from moreish.explaining.losses.page import check_words, decay_words, example_words
 
     loss = LOSSES[name]
     rows = Table.grid(padding=(0, 2))

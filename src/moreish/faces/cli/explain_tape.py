@@ -40,7 +40,7 @@ def tape(
         raise UsageError("--dark is about the drawing. Give --plot FILE.svg too, or leave it out.")
     if plot is not None:
         _check_plot(plot, file)
-    from moreish.explaining.script import tape_of
+    from moreish.explaining.taping.script import tape_of
 
     found = tape_of(file, require_grad)
     if plot is not None:

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from moreish.errors import UsageError
-from moreish.explaining.recorder import Recorder
-from moreish.explaining.records import Recorded, Sent
+from moreish.explaining.taping.recorder import Recorder
+from moreish.explaining.taping.records import Recorded, Sent
 
 Edge = tuple[Any, int]
 

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from moreish.explaining.exercises import exercise
-from moreish.explaining.judging import judge
+from moreish.explaining.grading.judging import judge
 
 READY, RAN = "ready", "ran"
 

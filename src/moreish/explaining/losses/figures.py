@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from moreish.explaining.losses import LOSSES, PENALTY, Loss
+from moreish.explaining.losses.chapter import LOSSES, PENALTY, Loss
 from moreish.ops.op import by_hand
 from moreish.randomness import stream
 from moreish.shapes import IGNORE

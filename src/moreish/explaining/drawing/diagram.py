@@ -11,7 +11,7 @@ from html import escape
 from itertools import pairwise
 
 from moreish.errors import UsageError
-from moreish.explaining.cards import (
+from moreish.explaining.drawing.cards import (
     BETWEEN,
     BOTTOM,
     DARK,
@@ -32,8 +32,8 @@ from moreish.explaining.cards import (
     legend_of,
     width_of,
 )
-from moreish.explaining.graph import Graph
-from moreish.explaining.layering import Layout, lay_out, layers
+from moreish.explaining.drawing.graph import Graph
+from moreish.explaining.drawing.layering import Layout, lay_out, layers
 from moreish.text.alphabet import printable
 
 MOST_NODES = 400

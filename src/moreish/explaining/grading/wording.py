@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from moreish.explaining.case import Finding
-from moreish.explaining.submission import Failure, as_tensor
-from moreish.explaining.truth import Truth, next_nodes
+from moreish.explaining.grading.case import Finding
+from moreish.explaining.grading.submission import Failure, as_tensor
+from moreish.explaining.grading.truth import Truth, next_nodes
 
 SENTENCES = {
     "wrong order": "a derivative is passed on before all that flows back into it has arrived ({words})",

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from moreish.explaining.divisors import LESS, N
+from moreish.explaining.bessel.divisors import LESS, N
 from moreish.layers import BatchNorm
 from moreish.learning.batches import Windows
 from moreish.models.mlp import MLPBatchNorm, MLPBatchNormConfig

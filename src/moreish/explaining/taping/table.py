@@ -10,10 +10,10 @@ from textwrap import wrap
 
 from rich.cells import cell_len, set_cell_size
 
-from moreish.explaining.figures import short
-from moreish.explaining.reasons import Why, why_none
-from moreish.explaining.records import Recorded
-from moreish.explaining.rules import TITLES, Rule
+from moreish.explaining.taping.figures import short
+from moreish.explaining.taping.reasons import Why, why_none
+from moreish.explaining.taping.records import Recorded
+from moreish.explaining.taping.rules import TITLES, Rule
 
 HEADINGS = ("name", "made by", "shape", "value", "gradient", "note")
 MOST = (24, 40, 16, 21, 21, 60)

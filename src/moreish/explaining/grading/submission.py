@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from moreish.explaining.exercises.definition import FUNCTION, Exercise
-from moreish.explaining.truth import Truth
+from moreish.explaining.grading.truth import Truth
 
 FILE = "<exercise>"
 """What the learner's file is called in tracebacks, so that its lines are told from torch's."""

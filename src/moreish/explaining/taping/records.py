@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge
 
-from moreish.explaining.calls import called, expression, signed
+from moreish.explaining.taping.calls import called, expression, signed
 
 LONGEST = 48
 """Characters of an expression within a sentence."""

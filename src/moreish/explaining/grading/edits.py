@@ -11,7 +11,7 @@ import ast
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from moreish.explaining.syntax import (
+from moreish.explaining.grading.syntax import (
     REDUCTIONS,
     axis_of,
     has_keyword,

@@ -11,14 +11,14 @@ from typing import Any
 from torch import Tensor
 
 from moreish.errors import UsageError, did_you_mean
-from moreish.explaining.case import Case
 from moreish.explaining.exercises import EXERCISES, exercise
-from moreish.explaining.grades import NOT_DONE, RIGHT, WRONG, Grade, broken
-from moreish.explaining.hypotheses import explain
-from moreish.explaining.sandbox import MEMORY, SECONDS, judge_apart
-from moreish.explaining.submission import Fault, as_tensor, find_function, named_exercise, parse
-from moreish.explaining.truth import find_truth, follows, next_nodes
-from moreish.explaining.wording import listed, wrong_message
+from moreish.explaining.grading.case import Case
+from moreish.explaining.grading.grades import NOT_DONE, RIGHT, WRONG, Grade, broken
+from moreish.explaining.grading.hypotheses import explain
+from moreish.explaining.grading.sandbox import MEMORY, SECONDS, judge_apart
+from moreish.explaining.grading.submission import Fault, as_tensor, find_function, named_exercise, parse
+from moreish.explaining.grading.truth import find_truth, follows, next_nodes
+from moreish.explaining.grading.wording import listed, wrong_message
 from moreish.storage import reading
 
 LONGEST = 1 << 20

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from moreish.explaining.syntax import replaced
-from moreish.explaining.truth import Truth, derivative, segment
+from moreish.explaining.grading.syntax import replaced
+from moreish.explaining.grading.truth import Truth, derivative, segment
 
 MAXIMA = {"max", "min", "amax", "amin", "maximum", "minimum"}
 

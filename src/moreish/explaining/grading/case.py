@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from moreish.explaining.branches import Branch, find_branches
-from moreish.explaining.edits import Names, factors_of
-from moreish.explaining.submission import Submission, as_tensor, compiled, loaded, slice_of, stored
-from moreish.explaining.truth import Truth
+from moreish.explaining.grading.branches import Branch, find_branches
+from moreish.explaining.grading.edits import Names, factors_of
+from moreish.explaining.grading.submission import Submission, as_tensor, compiled, loaded, slice_of, stored
+from moreish.explaining.grading.truth import Truth
 
 SECONDS = 8.0
 """Of the processor, to look for a cause; then it is unknown. Seen: 0.02 for most, 4 at most."""

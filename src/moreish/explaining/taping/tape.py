@@ -23,16 +23,17 @@ import torch
 from torch import Tensor
 
 from moreish.errors import UsageError, did_you_mean
-from moreish.explaining import diagram, table
-from moreish.explaining.backward import go_back
-from moreish.explaining.calls import inside
-from moreish.explaining.figures import plain, short, statistics
-from moreish.explaining.graph import Graph, Node
-from moreish.explaining.naming import block_frame
-from moreish.explaining.reasons import Why, why_none
-from moreish.explaining.recorder import Recorder
-from moreish.explaining.records import Recorded
-from moreish.explaining.rules import Rule, rules, visits
+from moreish.explaining.drawing import diagram
+from moreish.explaining.drawing.graph import Graph, Node
+from moreish.explaining.taping import table
+from moreish.explaining.taping.backward import go_back
+from moreish.explaining.taping.calls import inside
+from moreish.explaining.taping.figures import plain, short, statistics
+from moreish.explaining.taping.naming import block_frame
+from moreish.explaining.taping.reasons import Why, why_none
+from moreish.explaining.taping.recorder import Recorder
+from moreish.explaining.taping.records import Recorded
+from moreish.explaining.taping.rules import Rule, rules, visits
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")

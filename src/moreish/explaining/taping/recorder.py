@@ -18,9 +18,9 @@ from torch.autograd.graph import get_gradient_edge
 from torch.overrides import TorchFunctionMode
 
 from moreish.errors import UsageError
-from moreish.explaining.calls import called, in_place, inside, replaced, stem
-from moreish.explaining.naming import bound, is_name, kept, numbered, unique
-from moreish.explaining.records import CHANGED, Call, Recorded
+from moreish.explaining.taping.calls import called, in_place, inside, replaced, stem
+from moreish.explaining.taping.naming import bound, is_name, kept, numbered, unique
+from moreish.explaining.taping.records import CHANGED, Call, Recorded
 
 MOST_CALLS = 10_000
 _is_transforming = torch._C._functorch.maybe_current_level  # type: ignore[attr-defined]

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from moreish.explaining.exercises.definition import FUNCTION
-from moreish.explaining.submission import FILE, Fault, find_function, line_of, stored
-from moreish.explaining.truth import CLOSE, Truth
-from moreish.explaining.wording import fault_of
+from moreish.explaining.grading.submission import FILE, Fault, find_function, line_of, stored
+from moreish.explaining.grading.truth import CLOSE, Truth
+from moreish.explaining.grading.wording import fault_of
 
 
 class Nowhere(io.TextIOBase):

@@ -15,14 +15,14 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from moreish.explaining import edits
-from moreish.explaining.branches import Branch
-from moreish.explaining.case import Case, Finding
-from moreish.explaining.causes import CAUSES
-from moreish.explaining.ratios import read_ratio, shape_relation
-from moreish.explaining.submission import loaded, stored
-from moreish.explaining.syntax import replaced
-from moreish.explaining.truth import derivative, next_nodes
+from moreish.explaining.grading import edits
+from moreish.explaining.grading.branches import Branch
+from moreish.explaining.grading.case import Case, Finding
+from moreish.explaining.grading.causes import CAUSES
+from moreish.explaining.grading.ratios import read_ratio, shape_relation
+from moreish.explaining.grading.submission import loaded, stored
+from moreish.explaining.grading.syntax import replaced
+from moreish.explaining.grading.truth import derivative, next_nodes
 
 
 def explain(case: Case) -> Finding:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from moreish.explaining.truth import Truth
+from moreish.explaining.grading.truth import Truth
 
 EQUAL = 1e-6
 """Two ratios that differ by less, relatively, are one."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from moreish.explaining.bessel import BatchSize, Bessel, Gain, Pair
-from moreish.explaining.divisors import LESS, N
+from moreish.explaining.bessel.correction import BatchSize, Bessel, Gain, Pair
+from moreish.explaining.bessel.divisors import LESS, N
 
 WORTH = 1e-3
 """Nats per symbol below which a choice is not worth a thought: seeds move a loss by more."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len, set_cell_size
 
-from moreish.explaining.graph import Graph, Node
+from moreish.explaining.drawing.graph import Graph, Node
 from moreish.text.alphabet import printable
 
 

@@ -1,11 +1,12 @@
-"""The chapter of losses as Markdown, `docs/losses.md`: `python -m moreish.explaining.loss_page`."""
+"""The chapter of losses as Markdown, `docs/losses.md`: `python -m moreish.explaining.losses.page`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from textwrap import fill
 
-from moreish.explaining.loss_figures import (
+from moreish.explaining.losses.chapter import LOSSES, PENALTY, Loss
+from moreish.explaining.losses.figures import (
     GRADIENTS,
     LOGITS,
     SITUATIONS,
@@ -18,7 +19,6 @@ from moreish.explaining.loss_figures import (
     focal_weights,
     measure,
 )
-from moreish.explaining.losses import LOSSES, PENALTY, Loss
 
 HEAD = """# Losses
 

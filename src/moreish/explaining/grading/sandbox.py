@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import IO
 
 from moreish.errors import UsageError
-from moreish.explaining.grades import Grade, broken
-from moreish.explaining.trial import READY
+from moreish.explaining.grading.grades import Grade, broken
+from moreish.explaining.grading.trial import READY
 
 SECONDS = 10.0
 """For the learner's own code."""
@@ -29,7 +29,7 @@ MEMORY = 1 << 31
 """Bytes that the learner's code may take, beside what torch has."""
 PRINTED = 1 << 12
 """Bytes of what the file prints that are kept; the rest is read and dropped."""
-START = "import sys; sys.path[:0] = {path!r}; from moreish.explaining.trial import main; main(sys.argv[1:])"
+START = "import sys; sys.path[:0] = {path!r}; from moreish.explaining.grading.trial import main; main(sys.argv[1:])"
 
 
 def judge_apart(exercise: str, source: str, seconds: float = SECONDS, memory: int = MEMORY) -> Grade:

@@ -7,8 +7,8 @@ from enum import StrEnum
 
 import torch
 
-from moreish.explaining.calls import called, in_place
-from moreish.explaining.records import Recorded
+from moreish.explaining.taping.calls import called, in_place
+from moreish.explaining.taping.records import Recorded
 
 CUTS = {"detach": "detach() cuts it off", "data": ".data cuts it off", "tensor": "torch.tensor() copies numbers alone"}
 """Functions of torch that are there to let go of the gradient."""

@@ -19,8 +19,8 @@ import numpy as np
 import torch
 
 from moreish.errors import ListError
-from moreish.explaining.bessel_measures import DIVISORS, HIDDEN, Network, bias_of, evaluated, flow_of
-from moreish.explaining.divisors import LESS, Convention, N, conventions
+from moreish.explaining.bessel.divisors import LESS, Convention, N, conventions
+from moreish.explaining.bessel.measures import DIVISORS, HIDDEN, Network, bias_of, evaluated, flow_of
 from moreish.learning.batches import Batches, Windows
 from moreish.models.mlp import MLPBatchNormConfig
 from moreish.randomness import stream

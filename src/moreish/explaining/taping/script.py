@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from moreish.errors import MoreishError, UsageError
-from moreish.explaining.tape import Tape
+from moreish.explaining.taping.tape import Tape
 from moreish.storage import read_file
 
 MOST_BYTES = 1 << 20

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from moreish.explaining.calls import called, replaced
-from moreish.explaining.figures import short
-from moreish.explaining.reasons import Why, why_none
-from moreish.explaining.records import Call, Recorded, Sent
+from moreish.explaining.taping.calls import called, replaced
+from moreish.explaining.taping.figures import short
+from moreish.explaining.taping.reasons import Why, why_none
+from moreish.explaining.taping.records import Call, Recorded, Sent
 
 TITLES = {
     "shape": "A gradient has its tensor's shape",

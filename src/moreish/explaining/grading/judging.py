@@ -13,20 +13,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from moreish.explaining.case import Case, Finding
 from moreish.explaining.exercises.definition import DRAWS, FUNCTION, Exercise
-from moreish.explaining.grades import BROKEN, NOT_DONE, RIGHT, WRONG, Grade, broken
-from moreish.explaining.hypotheses import explain
-from moreish.explaining.running import Nowhere, call, described, load
-from moreish.explaining.submission import (
+from moreish.explaining.grading.case import Case, Finding
+from moreish.explaining.grading.grades import BROKEN, NOT_DONE, RIGHT, WRONG, Grade, broken
+from moreish.explaining.grading.hypotheses import explain
+from moreish.explaining.grading.running import Nowhere, call, described, load
+from moreish.explaining.grading.submission import (
     Failure,
     Fault,
     Submission,
     as_tensor,
     parse,
 )
-from moreish.explaining.truth import Truth, find_truth, follows
-from moreish.explaining.wording import fault_of, listed, wrong_message
+from moreish.explaining.grading.truth import Truth, find_truth, follows
+from moreish.explaining.grading.wording import fault_of, listed, wrong_message
 
 OF_SHAPES = (RuntimeError, IndexError, ValueError)
 """What torch raises where shapes do not fit: a mistake in the derivative, not a broken file."""
