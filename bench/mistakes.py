@@ -118,7 +118,7 @@ class Formulas:
                 yield "n - 1 for n", node, changed, f"{text(fewer)} for {text(part)}"
             elif isinstance(part, ast.BinOp) and isinstance(part.op, ast.Sub) and self._is_count(part.left):
                 more = product(sign, [*parts[:i], (part.left, up), *parts[i + 1 :]])
-                yield "n - 1 for n", node, more, f"{text(part.left)} for {text(part)}"
+                yield "n for n - 1", node, more, f"{text(part.left)} for {text(part)}"
             elif len(parts) == 1 or is_filling(part) or (isinstance(part, ast.Constant) and part.value == 1):
                 continue
             elif self._is_scalar(part):
@@ -178,10 +178,10 @@ class Formulas:
                 yield "axis changed", axis, ast.Constant(other), f"axis {other} for {value}"
         if "keepdim" in words:
             shorter = [word for word in node.keywords if word.arg != "keepdim"]
-            yield "keepdim changed", node, ast.Call(node.func, node.args, shorter), "keepdim left out"
+            yield "keepdim dropped", node, ast.Call(node.func, node.args, shorter), "keepdim left out"
         elif axis is not None and len(rest) < 2 and method in ("sum", "mean"):
             longer = [*node.keywords, ast.keyword("keepdim", ast.Constant(True))]
-            yield "keepdim changed", node, ast.Call(node.func, node.args, longer), "keepdim set"
+            yield "keepdim added", node, ast.Call(node.func, node.args, longer), "keepdim set"
 
     def _operands(self, statement: ast.stmt, value: ast.expr) -> Iterator[Found]:
         done = [n for n in self.solved.order if self._written(n) < statement.lineno]

@@ -13,9 +13,9 @@ from solved_exercises import CROSS_ENTROPY, SOLVED, benches, inputs, pools, vari
 grading_tasks, mutants, solved = map(bench, ("grading_tasks", "mutants", "solved"))
 
 CAUSES = {
-    "missing broadcast sum", "missing keepdim", "wrong axis", "lost branch", "= for +=", "transposed product",
-    "n - 1 for n", "forgotten mean", "wrong scale", "wrong sign", "missing factor", "detached maximum", "wrong order",
-    "wrong operand",
+    "missing broadcast sum", "missing keepdim", "keepdim too many", "wrong axis", "lost branch", "= for +=",
+    "transposed product", "n - 1 for n", "n for n - 1", "forgotten mean", "wrong scale", "wrong sign", "missing factor",
+    "detached maximum", "wrong order", "wrong operand",
 }  # fmt: skip
 INNER = "(-counts * totals ** (-2) * dprobs)"
 
@@ -98,7 +98,7 @@ def test_mutants_are_wrong_at_their_node_and_at_none_before_it():
         ("layer_norm", "transposed", "dout", "dout = (1 - final ** 2) * dfinal @ weight"),
         ("layer_norm", "transposed", "dweight", "dweight = ((1 - final ** 2) * dfinal).T @ out"),
         ("layer_norm", "sum dropped", "dbias", "dbias = dout"),
-        ("layer_norm", "keepdim changed", "dbias", "dbias = dout.sum(0, keepdim=True)"),
+        ("layer_norm", "keepdim added", "dbias", "dbias = dout.sum(0, keepdim=True)"),
         ("layer_norm", "term dropped", "dx", "dx = ddiff"),
         ("layer_norm", "mean made sum", "dx", "dx = ddiff - ddiff.sum(1, keepdim=True)"),
         ("tied", "constant dropped", "dlogits", "dlogits = logits.clone()"),
