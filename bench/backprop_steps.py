@@ -179,7 +179,7 @@ def compiled(lists: dict[str, str]) -> dict[str, Measured]:
     began = time.perf_counter()
     one = MLPStep(**parameters(), engine="auto")
     if one.engine != "compiled":
-        raise Absent(f"no compiled step: {one.why}")
+        raise Absent(f"no compiled step: {one.why_plain}")
     took = time.perf_counter() - began
     return _beside(partial(ours, "compiled"), lists, f"the library was there after {took:.2f} s")
 

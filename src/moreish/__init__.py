@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from moreish.exchange.makemore import import_makemore
+    from moreish.explaining.backprop import Backprop, backprop
     from moreish.generating.sample import Line, Sample, sample
     from moreish.learning.evaluate import Evaluation, evaluate
     from moreish.learning.finder import FoundRate, find_lr
@@ -61,6 +62,7 @@ _HOMES = {
         "RunExists RunLocked StorageError UsageError"
     ),
     "moreish.exchange.makemore": "import_makemore",
+    "moreish.explaining.backprop": "Backprop backprop",
     "moreish.generating.sample": "Line Sample sample",
     "moreish.learning.evaluate": "Evaluation evaluate",
     "moreish.learning.finder": "FoundRate find_lr",
@@ -88,6 +90,7 @@ __all__ = [
     "MODELS",
     "Alphabet",
     "AlphabetError",
+    "Backprop",
     "CheckpointError",
     "CheckpointWarning",
     "Comparison",
@@ -119,6 +122,7 @@ __all__ = [
     "UsageError",
     "WindowModel",
     "__version__",
+    "backprop",
     "bundled",
     "check_model",
     "compare",

@@ -17,6 +17,7 @@ from moreish.errors import ConfigError, UsageError, did_you_mean
 from moreish.explaining.graph import Graph, Node
 from moreish.explaining.lecture_net import (
     FUSED,
+    ORDER,
     PARAMETERS,
     STEPS,
     Named,
@@ -44,7 +45,7 @@ SHOWN = 4
 
 @dataclass(frozen=True)
 class Backprop:
-    """Gradients by hand beside autograd's. `intermediates` stand in the order of the forward, parameters first."""
+    """Gradients by hand beside autograd's. `intermediates` stand as they are found, on the way back from the loss."""
 
     model: str
     grain: str
@@ -54,6 +55,7 @@ class Backprop:
     nodes: tuple[Node, ...]
     engine: str = ""
     """What did the step, where that was the grain: `compiled` or `plain`."""
+    why_plain: str = ""
 
     @property
     def errors(self) -> list[str]:
@@ -65,25 +67,27 @@ class Backprop:
         """What the table comes to."""
         rows = self.intermediates
         if self.errors:
-            last = self.errors[-1]
             return (
-                f"{len(self.errors)} of {len(rows)} gradients are wrong. Begin with {last}: it comes first on the way "
-                "back from the loss, and the others may have it from there."
+                f"{len(self.errors)} of {len(rows)} gradients are wrong. Begin with {self.errors[0]}: it comes first on "
+                "the way back from the loss, and what comes after it may have inherited the fault."
             )
         exact = sum(row.verdict == "exact" for row in rows)
+        if exact == len(rows):
+            return f"All {len(rows)} gradients equal autograd's to the bit."
+        said = f"{exact or 'none'} to the bit, the others but for rounding, which vanishes in float64"
         zero = [row.name for row in rows if row.is_zero]
-        said = f"All {len(rows)} gradients are right: {exact} equal autograd's to the bit, {len(rows) - exact} but for "
-        said += "rounding, which vanishes in float64."
         if zero:
-            are = "is" if len(zero) == 1 else "are"
-            said += f" {_listed(zero)} {are} zero in theory: there all digits are rounding."
-        return said
+            said += f" ({_listed(zero)} {'is' if len(zero) == 1 else 'are'} zero in theory: all digits are rounding)"
+        return f"All {len(rows)} gradients equal autograd's: {said}."
+
+    def cells(self) -> list[tuple[str, ...]]:
+        """The table's heading and rows: name, shape, largest difference, the same in ulps, verdict."""
+        return [("gradient of", "shape", "largest difference", "ulps", "verdict"), *map(_cells, self.intermediates)]
 
     def text(self) -> str:
-        """The table for people: name, shape, largest difference, the same in ulps, verdict; one sentence at the end."""
-        head = ("gradient of", "shape", "largest difference", "ulps", "verdict")
-        lines = [head, *(_cells(row) for row in self.intermediates)]
-        widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+        """The table for people, and one sentence at the end."""
+        lines = self.cells()
+        widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
         rows = [
             f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}  {d:>{widths[3]}}  {e}" for a, b, c, d, e in lines
         ]
@@ -142,9 +146,7 @@ def backprop(
     entry = find_model(model)
     networks = [name for name, other in MODELS.items() if other.learns_by_gradient]
     if model not in networks:
-        raise UsageError(
-            f"{model} learns by counting: it has no gradients. Use a network: {', '.join(networks)}."
-        )
+        raise UsageError(f"{model} learns by counting: it has no gradients. Use a network: {', '.join(networks)}.")
     if grain is not None and grain not in GRAINS:
         raise UsageError(f"no grain is called {grain!r:.60}. {did_you_mean(str(grain), GRAINS)}")
     if grain is not None and model != LECTURE:
@@ -175,22 +177,22 @@ def _lecture(corpus: Corpus, batches: Batches, seed: int, grain: str, sizes: dic
     _, autograd64 = _autograd(p64, windows, targets)
     if not torch.isfinite(v["loss"]):
         raise ConfigError("the loss is not finite: the sizes are too large for the lecture's start. Use smaller ones.")
-    engine = ""
+    engine = why = ""
     if grain == "step":
-        step = MLPStep(**p)
-        engine = step.engine
+        step = MLPStep(*(p[name] for name in PARAMETERS))
+        engine, why = step.engine, step.why_plain
         by_hand = step.gradients(windows, targets)[1]
-        by_hand64 = MLPStep(**p64).gradients(windows, targets)[1]
+        by_hand64 = MLPStep(*(p64[name] for name in PARAMETERS)).gradients(windows, targets)[1]
     else:
         backward = atomic_backward if grain == "atomic" else fused_backward
         by_hand = backward(p, v, windows, targets)
         v64 = forward(p64, windows, targets)
         by_hand64 = backward(p64, v64, windows, targets)
-    names = [name for name in (*PARAMETERS, *STEPS) if name in by_hand]
+    names = [name for name in ORDER if name in by_hand]
     found = [Both(name, by_hand[name], autograd[name], by_hand64[name], autograd64[name]) for name in names]
     values = {**p, **v, "windows": windows}
     nodes = _nodes(grain, values, by_hand)
-    return Backprop(LECTURE, grain, seed, float(v["loss"]), judge(found), nodes, engine)
+    return Backprop(LECTURE, grain, seed, float(v["loss"]), judge(found), nodes, engine, why)
 
 
 def _autograd(p: Named, windows: Tensor, targets: Tensor) -> tuple[Named, Named]:
@@ -206,7 +208,7 @@ def _autograd(p: Named, windows: Tensor, targets: Tensor) -> tuple[Named, Named]
 
 def _nodes(grain: str, values: Named, gradients: Named) -> tuple[Node, ...]:
     """The drawing of a grain."""
-    steps: dict[str, tuple[str, tuple[str, ...]]] = {name: ("", ()) for name in ("windows", *PARAMETERS)}
+    steps: dict[str, tuple[str, tuple[str, ...]]] = dict.fromkeys(("windows", *PARAMETERS), ("", ()))
     if grain == "step":
         steps["loss"] = ("one step", ("windows", *PARAMETERS))
     else:
@@ -234,7 +236,13 @@ def brief(tensor: Tensor) -> str:
 def _cells(row: Compared) -> tuple[str, str, str, str, str]:
     shape = " x ".join(map(str, row.shape)) or "1"
     ulps = f"{row.ulps:.1f}" if row.ulps < 1e4 else f"{row.ulps:.1e}"
-    return row.name, shape, f"{row.max_difference:.1e}", ulps, row.verdict + (" (zero in theory)" if row.is_zero else "")
+    return (
+        row.name,
+        shape,
+        f"{row.max_difference:.1e}",
+        ulps,
+        row.verdict + (" (zero in theory)" if row.is_zero else ""),
+    )
 
 
 def _said(row: Compared) -> str:

@@ -52,6 +52,13 @@ FUSED: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 """What is left where BatchNorm is one step, and softmax with cross-entropy another."""
 
+ORDER = (
+    "logprobs", "probs", "counts_sum_inv", "counts_sum", "counts", "norm_logits", "logit_maxes", "logits", "h", "W2",
+    "b2", "hpreact", "bngain", "bnbias", "bnraw", "bnvar_inv", "bnvar", "bndiff2", "bndiff", "bnmeani", "hprebn",
+    "embcat", "W1", "b1", "emb", "C",
+)  # fmt: skip
+"""The lecture's order of the gradients, from the loss back."""
+
 
 def fresh(symbols: int, context: int, embedding: int, hidden: int, seed: int) -> Named:
     """The lecture's parameters: no bias begins at zero and no gain at one, which would hide a wrong gradient."""

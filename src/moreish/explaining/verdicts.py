@@ -45,10 +45,10 @@ class Both:
     """A gradient found twice, by hand and by autograd, each in float32 and again in float64."""
 
     name: str
-    by_hand: Float32[Tensor, "..."]
-    autograd: Float32[Tensor, "..."]
-    by_hand64: Float64[Tensor, "..."]
-    autograd64: Float64[Tensor, "..."]
+    by_hand: Float32[Tensor, ...]
+    autograd: Float32[Tensor, ...]
+    by_hand64: Float64[Tensor, ...]
+    autograd64: Float64[Tensor, ...]
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def model_gradients(
     double = copy.deepcopy(model).double()
     runs = [_gradients(which, batch, hand) for which in (model, double) for hand in (True, False)]
     (loss, mine), (_, theirs), (_, mine64), (_, theirs64) = runs
-    found = [Both(name, mine[name], theirs[name], mine64[name], theirs64[name]) for name in mine]
+    found = [Both(name, mine[name], theirs[name], mine64[name], theirs64[name]) for name in reversed(mine)]
     parameters = dict(model.named_parameters())
     nodes = [Node(name, "", tuple(parameters[name].shape)) for name in mine]
     return found, loss, (*nodes, Node("loss", entry.name, (), tuple(mine), f"{loss:.4f}"))
