@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from statistics import median
 
 import torch
 from torch import Tensor
@@ -21,14 +21,16 @@ from lecture_loops import SYMBOLS, examples
 from moreish import Corpus
 from moreish.explaining.lecture_net import PARAMETERS, fresh
 from moreish.ops.mlp_step import MLPStep
-from timing import Absent, Measured, clock, in_turn
+from timing import Absent, Measured, clock, in_turn, timed
 
 BATCH, CONTEXT, WIDTH, HIDDEN = 32, 3, 10, 200
 WEIGHTS = 12_297
 BATCHES = 512
 LR = 0.1
-STEPS = 200
-"""Of the lecture's autograd in a repeat; the others take as many, or more so that theirs is no blink either."""
+STEPS = {"autograd": 200, "by-hand": 100}
+"""Of the references in a repeat; ours take as many as will fill LONG."""
+LONG = 0.1
+"""Seconds."""
 REPEATS = 15
 WARM_UP = 50
 
@@ -209,16 +211,17 @@ def _batches(path: str) -> tuple[list[Tensor], list[Tensor]]:
 def _beside(make: Callable[[dict[str, Tensor]], Step], lists: dict[str, str], note: str = "") -> dict[str, Measured]:
     windows, targets = _batches(lists["names"])
     steps = [make(parameters()), lecture_autograd(parameters()), lecture_by_hand(parameters())]
-    times = [STEPS * 4, STEPS, STEPS // 2]
-    for step in steps:
-        _run(step, windows, targets, WARM_UP)
-    works: list[Any] = [partial(_run, step, windows, targets, n) for step, n in zip(steps, times)]
-    mine, *references = in_turn(*works, repeats=REPEATS)
-    rates = [times[0] / t.wall for t in mine]
-    said = f"{1e6 / sorted(rates)[len(rates) // 2]:.0f} us a step"
+    works = [partial(_run, step, windows, targets) for step in steps]
+    for work in works:
+        work(WARM_UP)
+    many = 1 + int(LONG / timed(partial(works[0], WARM_UP)).wall * WARM_UP)
+    times = [many, *STEPS.values()]
+    mine, *references = in_turn(*(partial(work, n) for work, n in zip(works, times)), repeats=REPEATS)
+    rates = [many / t.wall for t in mine]
+    said = f"{1e6 / median(rates):.0f} us a step{note and '; '}{note}"
     return {
-        name: Measured(rates, [n / t.wall for t in taken], f"{said}{note and '; '}{note}", clock=clock(mine))
-        for name, n, taken in zip(("autograd", "by-hand"), times[1:], references)
+        name: Measured(rates, [n / t.wall for t in taken], said, clock=clock(mine))
+        for (name, n), taken in zip(STEPS.items(), references)
     }
 
 

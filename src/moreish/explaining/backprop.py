@@ -68,8 +68,8 @@ class Backprop:
         rows = self.intermediates
         if self.errors:
             return (
-                f"{len(self.errors)} of {len(rows)} gradients are wrong. Begin with {self.errors[0]}: it comes first on "
-                "the way back from the loss, and what comes after it may have inherited the fault."
+                f"{len(self.errors)} of {len(rows)} gradients are wrong. Begin with {self.errors[0]}: it comes first "
+                "on the way back from the loss, and what comes after it may have inherited the fault."
             )
         exact = sum(row.verdict == "exact" for row in rows)
         if exact == len(rows):
