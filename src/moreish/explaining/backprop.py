@@ -26,7 +26,7 @@ from moreish.explaining.lecture_net import (
     fresh,
     fused_backward,
 )
-from moreish.explaining.verdicts import Both, Compared, judge
+from moreish.explaining.verdicts import NEARBY, Both, Compared, apart, judge, moved
 from moreish.explaining.whole_model import model_gradients
 from moreish.learning.batches import Batches
 from moreish.models.catalog import MODELS, find_model
@@ -189,7 +189,10 @@ def _lecture(corpus: Corpus, batches: Batches, seed: int, grain: str, sizes: dic
         v64 = forward(p64, windows, targets)
         by_hand64 = backward(p64, v64, windows, targets)
     names = [name for name in ORDER if name in by_hand]
-    found = [Both(name, by_hand[name], autograd[name], by_hand64[name], autograd64[name]) for name in names]
+    nearby = _noise(p, windows, targets)
+    found = [
+        Both(name, by_hand[name], autograd[name], by_hand64[name], autograd64[name], nearby[name]) for name in names
+    ]
     values = {**p, **v, "windows": windows}
     nodes = _nodes(grain, values, by_hand)
     return Backprop(LECTURE, grain, seed, float(v["loss"]), judge(found), nodes, engine, why)
@@ -204,6 +207,17 @@ def _autograd(p: Named, windows: Tensor, targets: Tensor) -> tuple[Named, Named]
     v["loss"].backward()
     gradients = {name: t.grad for name, t in {**leaves, **v}.items() if name != "loss" and t.grad is not None}
     return {name: t.detach() for name, t in v.items()}, gradients
+
+
+def _noise(p: Named, windows: Tensor, targets: Tensor) -> dict[str, float]:
+    """By how much float32 is off float64 in each of autograd's gradients, on nearby problems."""
+    noise: dict[str, float] = dict.fromkeys(ORDER, 0.0)
+    for which in range(NEARBY):
+        q = moved(p, which)
+        low = _autograd(q, windows, targets)[1]
+        high = _autograd({name: t.double() for name, t in q.items()}, windows, targets)[1]
+        noise = {name: max(most, apart(low[name], high[name])) for name, most in noise.items()}
+    return noise
 
 
 def _nodes(grain: str, values: Named, gradients: Named) -> tuple[Node, ...]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from moreish.explaining.graph import Node
-from moreish.explaining.verdicts import Both
+from moreish.explaining.verdicts import NEARBY, Both, apart, moved
 from moreish.layers import Dropout
 from moreish.learning.batches import Batch, Batches
 from moreish.models.catalog import Entry
@@ -42,10 +42,23 @@ def model_gradients(
     double = copy.deepcopy(model).double()
     runs = [_gradients(which, batch, hand) for which in (model, double) for hand in (True, False)]
     (loss, mine), (_, theirs), (_, mine64), (_, theirs64) = runs
-    found = [Both(name, mine[name], theirs[name], mine64[name], theirs64[name]) for name in reversed(mine)]
+    noise = _noise(model, batch, list(mine))
+    found = [Both(name, mine[name], theirs[name], mine64[name], theirs64[name], noise[name]) for name in reversed(mine)]
     parameters = dict(model.named_parameters())
     nodes = [Node(name, "", tuple(parameters[name].shape)) for name in mine]
     return found, loss, (*nodes, Node("loss", entry.name, (), tuple(mine), f"{loss:.4f}"))
+
+
+def _noise(model: LanguageModel[Any], batch: Batch, names: list[str]) -> dict[str, float]:
+    """By how much float32 is off float64 in each of autograd's gradients, on nearby problems."""
+    noise = dict.fromkeys(names, 0.0)
+    own = {name: p.detach() for name, p in model.named_parameters()}
+    for which in range(NEARBY):
+        other = copy.deepcopy(model)
+        other.load_state_dict(moved(own, which), strict=False)
+        low, high = (_gradients(m, batch, False)[1] for m in (other, copy.deepcopy(other).double()))
+        noise = {name: max(most, apart(low[name], high[name])) for name, most in noise.items()}
+    return noise
 
 
 def _gradients(model: LanguageModel[Any], batch: Batch, hand: bool) -> tuple[float, dict[str, Tensor]]:
