@@ -50,6 +50,7 @@ CASES = {
     "ladder": ["ladder", "dinosaurs", "--models", "uniform,bigram", "--time", "2"],
     "compare": ["compare", "RUN", "OTHER"],
     "find-lr": ["find-lr", "dinosaurs", "--model", "mlp", "--hidden", "4", "--points", "20", "--seeds", "1"],
+    "backprop": ["backprop", "dinosaurs", "--hidden", "4"],
     "import": ["import", "FOREIGN", "--list", "dinosaurs", "--run", "TMP"],
 }
 
