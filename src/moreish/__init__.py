@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from moreish.models.catalog import MODELS
     from moreish.models.laws import check_model
     from moreish.models.model import LanguageModel, WindowModel, select
+    from moreish.ops.mlp_step import MLPStep
     from moreish.runs.compare import compare
     from moreish.runs.directory import load
     from moreish.runs.ladder import Ladder, ladder
@@ -72,6 +73,7 @@ _HOMES = {
     "moreish.models.catalog": "MODELS",
     "moreish.models.laws": "check_model",
     "moreish.models.model": "LanguageModel WindowModel select",
+    "moreish.ops.mlp_step": "MLPStep",
     "moreish.runs.compare": "compare",
     "moreish.runs.directory": "load",
     "moreish.runs.ladder": "Ladder ladder",
@@ -107,6 +109,7 @@ __all__ = [
     "Line",
     "Lines",
     "ListError",
+    "MLPStep",
     "MoreishError",
     "ReadOptions",
     "Recipe",

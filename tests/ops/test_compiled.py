@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -144,6 +145,18 @@ def test_a_compiler_that_cannot_even_say_its_version(cache, source, tmp_path, mo
     path.chmod(0o755)
     monkeypatch.setenv("CC", str(path))
     with pytest.raises(NotCompiled, match=r"does not work: no licence"):
+        library(source)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [("CC", "gcc '-O3", "CC is no command"), ("TMPDIR", "/nowhere", "could not be put to work")],
+)
+def test_an_environment_that_is_wrong(name, value, said, cache, source, monkeypatch):
+    monkeypatch.setenv(name, value)
+    if name == "TMPDIR":
+        monkeypatch.setattr(tempfile, "tempdir", value)
+    with pytest.raises(NotCompiled, match=said):
         library(source)
 
 

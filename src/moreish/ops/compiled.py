@@ -67,6 +67,8 @@ def library(source: Path) -> ctypes.CDLL:
             _prune(place, source.stem, path)
     except StorageError as error:
         raise NotCompiled(f"what was compiled could not be kept: {error}") from None
+    except OSError as error:  # no room for temporary files, a directory that vanished
+        raise NotCompiled(f"the compiler could not be put to work: {error}.") from None
     try:
         return ctypes.CDLL(str(path))
     except OSError as error:
@@ -85,7 +87,10 @@ def processor() -> str:
 
 def _compiler() -> tuple[list[str], str]:
     """A compiler's command and what it says of its version."""
-    asked = [shlex.split(os.environ["CC"])] if os.environ.get("CC") else []
+    try:
+        asked = [shlex.split(os.environ.get("CC", ""))]
+    except ValueError as error:
+        raise NotCompiled(f"$CC is no command: {error}.") from None
     for command in (*asked, *([name] for name in COMPILERS)):
         if command and shutil.which(command[0]):
             code, said = _run([*command, "--version"])
