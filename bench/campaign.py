@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,15 @@ from filelock import FileLock, Timeout
 
 from moreish import Corpus, Recipe, Trained, evaluate, fit, load, save
 from moreish.errors import MoreishError
+from moreish.explaining.grains.lecture_net import PARAMETERS, fresh
 from moreish.layers import hidden_matrices
+from moreish.learning.batches import Batches
 from moreish.learning.evaluate import line_nats
 from moreish.learning.fit import Evaluated, Finished, Step, events
+from moreish.learning.schedule import rate_at
 from moreish.learning.steps import begin
 from moreish.models.model import LanguageModel
+from moreish.ops.mlp_step import MLPStep
 from moreish.randomness import stream
 from results import OUT, ROOT, Description, Result, add, describe, find, read
 
@@ -53,6 +57,8 @@ class Job:
     recipe: Recipe
     start: dict[str, float] | None = None
     """How weights begin where not as Moreish has them; see `begin_as`."""
+    by_hand: bool = False
+    """Whether it is learnt by `MLPStep`, from the lecture's start in part 4: mlp-bn with one hidden layer."""
 
     @property
     def corpus(self) -> Corpus:
@@ -60,7 +66,8 @@ class Job:
 
     @property
     def description(self) -> Description:
-        return describe(self.recipe, self.corpus, self.start)
+        said = describe(self.recipe, self.corpus, self.start)
+        return {**said, "learnt_by": "MLPStep"} if self.by_hand else said
 
     @property
     def place(self) -> Path:
@@ -127,7 +134,7 @@ def kept(job: Job, say: Say) -> Trained:
     if (job.place / "run.toml").exists():
         try:
             trained = load(job.place)
-            if describe(trained.recipe, job.corpus, job.start) == job.description:
+            if replace(job, recipe=trained.recipe).description == job.description:
                 return trained
         except MoreishError as error:
             say(f"{job.name}: {error}")
@@ -141,7 +148,10 @@ def learn(job: Job, say: Say) -> tuple[Trained, float]:
     if recipe.method != "minibatches":
         trained = fit(corpus, recipe.model, seed=recipe.seed, **recipe.settings)
         return trained, time.process_time() - began
-    if job.start is not None:
+    if job.by_hand:
+        trained = _learn_by_hand(corpus, recipe, say)
+        seconds = time.process_time() - began
+    elif job.start is not None:
         trained = _learn_from(job.start, corpus, recipe, say)
         seconds = time.process_time() - began
     else:
@@ -166,6 +176,24 @@ def _learn_from(start: dict[str, float], corpus: Corpus, recipe: Recipe, say: Sa
         if training.step % TOLD_STEPS == 0:
             say(f"{recipe.model}: step {training.step:,} of {recipe.steps:,}, loss of a batch {loss:.4f}")
     return Trained(training.result(), corpus.alphabet, corpus, recipe)
+
+
+def _learn_by_hand(corpus: Corpus, recipe: Recipe, say: Say) -> Trained:
+    """Part 4's training: the lecture's start, the whole step without autograd, running statistics kept as in part 3."""
+    model = begin(recipe, corpus.train, corpus.alphabet).model
+    config = model.config
+    p = fresh(config.symbols, config.context, config.embedding, config.hidden, recipe.seed)
+    step = MLPStep(*(p[name] for name in PARAMETERS))
+    batches = Batches(corpus.train, corpus.alphabet, recipe.batch, recipe.seed)
+    say(f"the step is {step.engine}. {step.why_plain}")
+    for i in range(recipe.steps):
+        lr = recipe.lr * rate_at(recipe.schedule, i, recipe.steps, recipe.warmup, recipe.decay_at)
+        batch = batches.windows_at(i, config.context)
+        loss = step.step(batch.windows, batch.targets, lr)
+        if (i + 1) % TOLD_STEPS == 0:
+            say(f"{recipe.model}: step {i + 1:,} of {recipe.steps:,}, loss of a batch {loss:.4f}")
+    model.load_state_dict(step.to_mlp_bn())
+    return Trained(model.eval(), corpus.alphabet, corpus, recipe)
 
 
 @torch.no_grad()

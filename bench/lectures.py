@@ -64,11 +64,12 @@ class LectureRow:
     published_train: str = ""
     split: str = "lecture"
     near: float = NEAR
+    by_hand: bool = False
 
     def job(self) -> Job:
         """What has to be learnt for it."""
         recipe = make_recipe(corpus_of(self.split), self.model, seed=SEED, **self.settings)
-        return Job(self.id, recipe, self.start)
+        return Job(self.id, recipe, self.start, self.by_hand)
 
 
 LECTURE_ROWS = (
@@ -85,6 +86,8 @@ LECTURE_ROWS = (
     LectureRow("part3-kaiming", "part 3: weights by Kaiming's rule", "2.1070", "mlp", {**LECTURE_MLP, **HALF}, KAIMING,
                "2.0377"),
     LectureRow("part3-batchnorm", "part 3: BatchNorm", "2.1048", "mlp-bn", {**LECTURE_MLP, **HALF}, KAIMING, "2.0668"),
+    LectureRow("part4-by-hand", "part 4: the same, every gradient by hand", "2.1099", "mlp-bn",
+               {**LECTURE_MLP, **HALF}, None, "2.0705", by_hand=True),
     LectureRow("part5-3-symbols", "part 5: 3 symbols, MLP and BatchNorm, 12k", "2.105", "mlp-bn",
                {**LECTURE_MLP, **LECTURE_DESCENT}, FIFTH, "2.058"),
     LectureRow("part5-8-symbols", "part 5: 8 symbols, the same, 22k", "2.027", "mlp-bn", {**EIGHT, **LECTURE_DESCENT},

@@ -79,6 +79,21 @@ def _by_hand(id: str, what: str, measure: str = "") -> Row:
                of="ratio", at_most=1.5)  # fmt: skip
 
 
+def _step(who: str, what: str, asked: tuple[tuple[float, float], tuple[float, float]] | None = None) -> tuple[Row, ...]:
+    """Two rows, beside each of the lecture's two ways, with what is asked and the aim; without, for information."""
+    said = f"a step of the lectures' MLP with BatchNorm, 200 units, 32 windows: {what}"
+    return tuple(
+        Row(
+            f"step-{who}-{figure}", said, f"backprop_steps:{who.replace('-', '_')}", "steps/s", ("names",), figure,
+            reference=reference, of="ratio", at_least=at_least, aim=aim,
+        )
+        for figure, reference, (at_least, aim) in (
+            ("autograd", "the lecture's step by autograd (part 4)", asked[0] if asked else (None, None)),
+            ("by-hand", "the lecture's step by hand (part 4)", asked[1] if asked else (None, None)),
+        )
+    )  # fmt: skip
+
+
 ROWS = (
     Row(
         "help", "moreish --help, the whole process", "starting:help_page", "s",
@@ -169,6 +184,10 @@ ROWS = (
         "sampling_networks:mixture",
         "lines/s", ("names",), at_least=3_000,
     ),
+    *_step("plain", "forward, backward, update as one function, plain torch", ((2.2, 2.7), (5, 7))),
+    *_step("compiled", "the same function, in C", ((6, 12), (15, 35))),
+    *_step("lean", "autograd as lean as it gets, F.batch_norm and one update"),
+    *_step("by-torch", "torch.compile of that"),
     *_reaching("tree", "1.9937", "the lecture's 200,000 steps of its tree (part 5)", 34, 100),
     *_reaching("mlp", "2.17", "the lecture's 200,000 steps of its MLP (part 2)", 25, 60),
     _by_hand("transformer", "the transformer"),

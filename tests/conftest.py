@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import jaxtyping
@@ -20,6 +21,14 @@ settings.load_profile("steady")
 def pytest_configure(config: pytest.Config) -> None:
     # Not in pyproject.toml: pytest would import moreish to know the warning before its shapes can be checked.
     config.addinivalue_line("filterwarnings", "error::moreish.errors.CheckpointWarning")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing that a test learns or compiles goes into the user's cache; workers share what one has compiled."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MOREISH_CACHE", str(tmp_path_factory.getbasetemp().parent / "moreish-cache"))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,8 @@ ASKED_SPEED = {
     "learn-transformer-32": (2.0, 4), "learn-transformer-256": (2.5, 4), "learn-gru-32": (2.0, 4),
     "learn-gru-256": (4.3, 8), "learn-mlp-32": (3.5, 6), "learn-mlp-256": (9.0, 15),
     "sample-transformer": (15, 40), "sample-gru": (13, 25), "sample-mlp": (40, 80), "sample-mixture": (3000, None),
-    "reach-1.9937": (34, 100), "reach-2.17": (25, 60),
+    "reach-1.9937": (34, 100), "reach-2.17": (25, 60), "step-plain-autograd": (2.2, 2.7), "step-plain-by-hand": (5, 7),
+    "step-compiled-autograd": (6, 12), "step-compiled-by-hand": (15, 35),
 }  # fmt: skip
 """What was promised of speed: at least so many times the reference (lines/s for the mixture), and the aim."""
 ASKED_QUALITY = {

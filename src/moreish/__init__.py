@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from moreish.explaining.exercises import exercise
     from moreish.explaining.grading.grader import grade, grade_file
     from moreish.explaining.grading.grades import Grade
+    from moreish.explaining.grains.backprop import Backprop, backprop
     from moreish.explaining.taping.tape import Tape, tape
     from moreish.generating.sample import Line, Sample, sample
     from moreish.learning.evaluate import Evaluation, evaluate
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from moreish.models.catalog import MODELS
     from moreish.models.laws import check_model
     from moreish.models.model import LanguageModel, WindowModel, select
+    from moreish.ops.mlp_step import MLPStep
     from moreish.ops.op import Op, by_hand
     from moreish.runs.compare import compare
     from moreish.runs.directory import load
@@ -66,6 +68,7 @@ _HOMES = {
         "RunExists RunLocked StorageError UsageError"
     ),
     "moreish.exchange.makemore": "import_makemore",
+    "moreish.explaining.grains.backprop": "Backprop backprop",
     "moreish.explaining.exercises": "exercise",
     "moreish.explaining.grading.grader": "grade grade_file",
     "moreish.explaining.grading.grades": "Grade",
@@ -79,6 +82,7 @@ _HOMES = {
     "moreish.models.catalog": "MODELS",
     "moreish.models.laws": "check_model",
     "moreish.models.model": "LanguageModel WindowModel select",
+    "moreish.ops.mlp_step": "MLPStep",
     "moreish.ops.op": "Op by_hand",
     "moreish.runs.compare": "compare",
     "moreish.runs.directory": "load",
@@ -98,6 +102,7 @@ __all__ = [
     "MODELS",
     "Alphabet",
     "AlphabetError",
+    "Backprop",
     "CheckpointError",
     "CheckpointWarning",
     "Comparison",
@@ -115,6 +120,7 @@ __all__ = [
     "Line",
     "Lines",
     "ListError",
+    "MLPStep",
     "MoreishError",
     "Op",
     "ReadOptions",
@@ -132,6 +138,7 @@ __all__ = [
     "UsageError",
     "WindowModel",
     "__version__",
+    "backprop",
     "bundled",
     "by_hand",
     "check_model",

@@ -18,6 +18,7 @@ import json
 import os
 import secrets
 import stat
+import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from io import BufferedIOBase
@@ -300,6 +301,17 @@ def make_directory(path: str | os.PathLike[str]) -> None:
                 disk.fsync_directory(directory.parent)
     except OSError as error:
         _refuse("make the directory", path, error)
+
+
+def cache_directory() -> Path:
+    """$MOREISH_CACHE, else the user's cache directory, else one under the system's temporary directory."""
+    if own := os.environ.get("MOREISH_CACHE"):
+        return Path(own)
+    if xdg := os.environ.get("XDG_CACHE_HOME"):
+        return Path(xdg) / "moreish"
+    with contextlib.suppress(RuntimeError):
+        return Path.home() / ".cache" / "moreish"
+    return Path(tempfile.gettempdir()) / f"moreish-{os.getuid()}"
 
 
 @contextlib.contextmanager

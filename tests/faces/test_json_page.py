@@ -58,6 +58,7 @@ CASES = {
     "explain tape": ["explain", "tape", "EXPRESSION"],
     "explain bessel": ["explain", "bessel", "minerals"],
     "explain losses": ["explain", "losses"],
+    "backprop": ["backprop", "dinosaurs", "--hidden", "4"],
     "import": ["import", "FOREIGN", "--list", "dinosaurs", "--run", "TMP"],
 }
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import tempfile
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +18,7 @@ from moreish.learning.recipe import Trained
 from moreish.runs.directory import load, remove
 from moreish.runs.place import RUN_FILE
 from moreish.runs.recording import save
-from moreish.storage import exists, make_directory, names
+from moreish.storage import cache_directory, exists, make_directory, names
 from moreish.text.corpus import Corpus
 from moreish.text.reading import ReadOptions, ReadReport, blocks
 
@@ -40,17 +38,6 @@ class Learnt:
     why: str
     warnings: list[str]
     known: bool
-
-
-def cache_directory() -> Path:
-    """$MOREISH_CACHE, else the user's cache directory, else one under the system's temporary directory."""
-    if own := os.environ.get("MOREISH_CACHE"):
-        return Path(own)
-    if xdg := os.environ.get("XDG_CACHE_HOME"):
-        return Path(xdg) / "moreish"
-    with suppress(RuntimeError):
-        return Path.home() / ".cache" / "moreish"
-    return Path(tempfile.gettempdir()) / f"moreish-{os.getuid()}"
 
 
 def learn_once(
