@@ -18,7 +18,19 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import moreish.ops
-from moreish.ops import affine, arithmetic, attend, convolve, gates, loss, normalize, pointwise, recurrence, windows
+from moreish.ops import (
+    affine,
+    arithmetic,
+    attend,
+    convolve,
+    gates,
+    loss,
+    losses,
+    normalize,
+    pointwise,
+    recurrence,
+    windows,
+)
 from moreish.ops.op import Op
 from moreish.ops.turns import in_turns, side_by_side
 from moreish.randomness import stream
@@ -154,6 +166,14 @@ def of_losses() -> Iterator[Case]:
         yield Case(
             loss.cross_entropy, f"some do not count, {smoothing}", (drawn(6, 4), uncounted), {"smoothing": smoothing}
         )
+    for targets in (whole(4, 6), uncounted):
+        yield Case(losses.negative_log_likelihood, f"{targets.tolist()}", (drawn(6, 4), targets))
+        yield Case(losses.focal, f"{targets.tolist()}", (drawn(6, 4), targets), {"gamma": 2.0})
+        yield Case(losses.z_loss, f"{targets.tolist()}", (drawn(6, 4), targets), {"coefficient": 0.1})
+        yield Case(losses.confidence_penalty, f"{targets.tolist()}", (drawn(6, 4), targets))
+    for shape in ((3, 4), (1,)):
+        yield Case(losses.l2_penalty, str(shape), (drawn(*shape),))
+        yield Case(losses.l1_penalty, str(shape), (drawn(*shape),))
     yield Case(loss.cross_entropy, "not contiguous", (turned(drawn(6, 4)), whole(4, 6)))
     yield Case(loss.expected_nats, "(3, 4)", (drawn(3, 4), drawn(3, 4, seed=1)))
     yield Case(loss.expected_nats, "one", (drawn(1, 1), drawn(1, 1, seed=1)))
