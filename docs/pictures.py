@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
+from moreish.explaining.taping.tape import tape
 from moreish.faces.terminal import bigram_picture, sample_table
 from moreish.generating.sample import sample
 from moreish.learning.fit import fit
@@ -67,6 +69,13 @@ def main() -> None:
     table = bigram_table(fit(corpus, "bigram"))
     prompt = Text.assemble(("$ ", "dim"), "moreish models bigram --of runs/b\n")
     draw("bigram", "moreish models bigram", 142, prompt, bigram_picture(table, 142, True))
+    x = torch.tensor([[1.0, -2.0]], requires_grad=True)
+    w = torch.tensor([[0.5], [1.5]], requires_grad=True)
+    with tape() as recorded:
+        h = torch.tanh(x @ w)
+        loss = (h + x).sum()  # noqa: F841  the tape names it
+    for shade in COLOURS:
+        (HERE / f"tape-{shade}.svg").write_text(recorded.svg(dark=shade == "dark"), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -232,8 +232,8 @@ def _nodes(grain: str, values: Named, gradients: Named) -> tuple[Node, ...]:
     return tuple(
         Node(
             name, op, tuple(values[name].shape), parents, brief(values[name]),
-            brief(gradients[name]) if name in gradients else "",
-            "ids: a choice of rows has no gradient" if name == "windows" else "",
+            "1" if name == "loss" else brief(gradients[name]) if name in gradients else "",
+            "ids: a choice of rows has no gradient" if name == "windows" else "", is_end=name == "loss",
         )
         for name, (op, parents) in steps.items()
     )  # fmt: skip

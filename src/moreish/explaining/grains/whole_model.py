@@ -46,7 +46,7 @@ def model_gradients(
     found = [Both(name, mine[name], theirs[name], mine64[name], theirs64[name], noise[name]) for name in reversed(mine)]
     parameters = dict(model.named_parameters())
     nodes = [Node(name, "", tuple(parameters[name].shape)) for name in mine]
-    return found, loss, (*nodes, Node("loss", entry.name, (), tuple(mine), f"{loss:.4f}"))
+    return found, loss, (*nodes, Node("loss", entry.name, (), tuple(mine), f"{loss:.4f}", "1", is_end=True))
 
 
 def _noise(model: LanguageModel[Any], batch: Batch, names: list[str]) -> dict[str, float]:
