@@ -7,18 +7,14 @@ by hand anyway is taken apart for autograd's side: a transformer goes op by op, 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
-
-from torch import Tensor
 
 from moreish import Corpus, by_hand, make_recipe
 from moreish.learning.steps import begin
 from moreish.learning.training import Training
-from moreish.ops.op import Op
-from moreish.ops.recurrence import rows_by_steps
+from moreish.ops.op import by_autograd
 from timing import REPEATS, Measured, clock, in_turn
 
 BATCH, STEPS = 32, 20
@@ -40,23 +36,10 @@ def gru(lists: dict[str, str]) -> Measured:
     return _measured(lists["names"], "gru")
 
 
-@dataclass(frozen=True)
-class BySteps:
-    """A network's whole rows as steps that autograd follows."""
-
-    step: Op[..., Tensor]
-
-    def __call__(self, turns: Any, ids: Any, start: Tensor, table: Tensor, *weights: Tensor) -> Tensor:
-        return rows_by_steps(self.step, start, table, *weights, ids=ids, turns=turns)
-
-
 def _measured(path: str, model: str, **settings: Any) -> Measured:
     corpus = Corpus.read(path)
     ours, theirs = (_training(corpus, model, **settings) for _ in range(2))
-    theirs.model.fused = False
-    for layer in getattr(theirs.model, "layers", ()):
-        layer.op = BySteps(layer.op.step)
-    sides: list[Callable[[], None]] = [partial(_advance, ours, by_hand), partial(_advance, theirs, nullcontext)]
+    sides: list[Callable[[], None]] = [partial(_advance, ours, by_hand), partial(_advance, theirs, by_autograd)]
     for side in sides:
         side()
     mine, other = in_turn(*sides, repeats=REPEATS + 2)

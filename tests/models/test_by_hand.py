@@ -8,14 +8,17 @@ import pytest
 import torch
 
 import moreish
-from moreish.errors import ConfigError
+from moreish.errors import ConfigError, LawBroken
 from moreish.layers import set_dropout
 from moreish.learning.fit import make_recipe
 from moreish.learning.steps import begin
 from moreish.learning.training import Training
+from moreish.models.catalog import MODELS
+from moreish.models.laws import check_model
 from moreish.models.model import config_to_dict
+from moreish.ops import recurrence
 from moreish.ops.loss import cross_entropy
-from moreish.ops.op import by_hand
+from moreish.ops.op import by_autograd, by_hand
 from quick import NETWORKS, SMALL
 
 STEPS, LR = 200, 0.05
@@ -63,7 +66,8 @@ def test_two_hundred_steps_by_hand_end_where_autograds_do(name, dtype, steps, co
     for _ in range(steps):
         with by_hand():
             ours.advance()
-        theirs.advance()
+        with by_autograd():
+            theirs.advance()
     moved = 0.0
     for (key, mine), other in zip(ours.model.state_dict().items(), theirs.model.state_dict().values()):
         if mine.is_floating_point() and mine.numel():
@@ -94,6 +98,44 @@ def test_by_hand_autograd_computes_nothing_but_where_views_lead(name, corpus):
     assert left == {"_ByHand"}
 
 
+@pytest.mark.parametrize("name", PARTS)
+def test_by_autograd_nothing_by_hand_is_left(name, corpus):
+    of, seen = training(corpus, name), set()
+
+    def walk(node):
+        if node is not None and node not in seen:
+            seen.add(node)
+            assert "_ByHand" not in node.name() and "_Decoder" not in node.name()
+            for child, _ in node.next_functions:
+                walk(child)
+
+    batch = of.batch(0)
+    of.model.train()
+    set_dropout(of.model, torch.Generator().manual_seed(0))
+    with by_autograd():
+        walk(cross_entropy(batch.logits(of.model), batch.targets).grad_fn)
+    assert len(seen) > 3
+
+
+def test_a_wrong_backward_that_is_always_used_is_seen(corpus, monkeypatch):
+    right = recurrence.gru_rows.backward
+
+    def wrong(*args, **named):
+        found = right(*args, **named)
+        return {**found, "weight": found["weight"] * 1.5}
+
+    monkeypatch.setattr(recurrence.gru_rows, "backward", wrong)
+    ours, theirs = (training(corpus, "gru") for _ in range(2))
+    for _ in range(40):
+        ours.advance()
+        with by_autograd():
+            theirs.advance()
+    apart = [(a - b).abs().max() for a, b in zip(ours.model.parameters(), theirs.model.parameters())]
+    assert max(apart) > 1e-6
+    with pytest.raises(LawBroken, match="gradients-by-hand"):
+        check_model(MODELS["gru"])
+
+
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 @pytest.mark.parametrize("name", ["mlp-bn", "gru", "transformer"])
 def test_at_equal_weights_gradients_are_equal_whatever_takes_the_steps(name, optimizer, corpus):
@@ -102,10 +144,7 @@ def test_at_equal_weights_gradients_are_equal_whatever_takes_the_steps(name, opt
     for step in range(20):
         batch, found = of.batch(step), []
         for hand in (True, False):
-            if hand:
-                with by_hand():
-                    of.gradient(batch, step)
-            else:
+            with by_hand() if hand else by_autograd():
                 of.gradient(batch, step)
             found.append([p.grad.clone() for p in of.model.parameters()])
         largest = max(float(g.abs().max()) for g in found[1])

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from moreish.ops import affine, arithmetic, normalize, pointwise
 from moreish.ops.gates import lstm_step
-from moreish.ops.op import Op, by_hand, compare, is_by_hand
+from moreish.ops.op import Op, by_autograd, by_hand, compare, told
 
 MANY = 4000
 """Pairs of a number given and one returned from which on finite differences take long, and autograd alone is asked."""
@@ -48,7 +48,7 @@ def test_autograd_agrees(case):
     ours, theirs = case.fresh(), case.fresh()
     with by_hand():
         out = run(case, ours)
-    wanted = (case.steps or case.op.plain)(*theirs, **case.options)
+    wanted = case.op.steps(*theirs, **case.options)
     assert torch.allclose(out, wanted, rtol=0, atol=1e-12)
     assert "_ByHand" in out.grad_fn.name() and "_ByHand" not in wanted.grad_fn.name()
     dense = fixed(*out.shape, seed=5)
@@ -148,17 +148,19 @@ def test_fan_out_and_the_same_tensor_twice():
 
 def test_the_switch_is_off_outside_and_in_other_threads_and_after_an_error():
     seen = []
-    assert not is_by_hand()
+    assert told() == ""
     with by_hand():
-        thread = threading.Thread(target=lambda: seen.append(is_by_hand()))
+        thread = threading.Thread(target=lambda: seen.append(told()))
         thread.start(), thread.join()
         with by_hand():
-            assert is_by_hand()
-        assert is_by_hand()
-    assert seen == [False] and not is_by_hand()
+            assert told() == "hand"
+        with by_autograd():
+            assert told() == "autograd"
+        assert told() == "hand"
+    assert seen == [""] and told() == ""
     with pytest.raises(ValueError), by_hand():
         raise ValueError
-    assert not is_by_hand()
+    assert told() == ""
     with by_hand(), torch.no_grad():
         assert pointwise.tanh(drawn(2)).grad_fn is None
 
@@ -202,6 +204,26 @@ def test_an_op_of_two_outputs_of_which_one_may_be_unused():
                 (found,) = torch.autograd.grad(use(*op(x, **options)), x)
             assert torch.equal(found, torch.autograd.grad(use(*cut(y, **options)), y)[0])
     assert all(found.right for found in compare(op, drawn(4)))
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.op.always], ids=str)
+def test_compare_holds_what_is_always_by_hand_against_its_steps(case, monkeypatch):
+    inputs = [x.detach() if isinstance(x, Tensor) else x for x in case.inputs]
+    assert all(found.right for found in compare(case.op, *inputs, **case.options))
+    right = case.op.backward
+    monkeypatch.setattr(case.op, "backward", lambda *a, **k: {n: g * 1.5 for n, g in right(*a, **k).items()})
+    assert not any(found.right for found in compare(case.op, *inputs, **case.options))
+
+
+def test_what_a_forward_does_not_take_is_refused_by_hand_too():
+    x, w, b = drawn(3, 4), drawn(5, 4), drawn(5)
+    for wrong in ({"bais": b}, {"bias": b, "epsilon": 1.0}):
+        with pytest.raises(TypeError), by_hand():
+            affine.linear(x, w, **wrong)
+    with pytest.raises(TypeError, match="weight"), by_hand():
+        affine.linear(x)
+    with by_hand(), pytest.raises(RuntimeError, match="no gradient by hand reaches mask"):
+        pointwise.dropout(drawn(2), drawn(2)).sum().backward()
 
 
 def test_inputs_may_be_named():

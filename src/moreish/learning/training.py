@@ -23,7 +23,7 @@ from moreish.learning.recipe import Recipe
 from moreish.learning.schedule import rate_at
 from moreish.models.model import LanguageModel, WindowModel, device_of
 from moreish.ops.loss import cross_entropy
-from moreish.ops.op import by_hand, is_by_hand
+from moreish.ops.op import by_hand, told
 from moreish.randomness import stream_seed
 
 Expected = dict[str, tuple[torch.dtype, tuple[int, ...]]]
@@ -124,7 +124,7 @@ class Training:
         Raises:
             ConfigError: they do not go with what else was asked for.
         """
-        if not self.recipe.by_hand and not is_by_hand():
+        if told() == "autograd" or not (self.recipe.by_hand or told()):
             return nullcontext()
         if self.recipe.compile:
             raise ConfigError("torch.compile writes gradients of its own. Leave out --compile, or --by-hand.")

@@ -38,7 +38,7 @@ from torch.nn import functional as F
 from moreish.errors import LawBroken
 from moreish.layers import set_dropout
 from moreish.models.model import LanguageModel, config_from_dict, config_to_dict, device_of, select
-from moreish.ops.op import by_hand
+from moreish.ops.op import by_autograd, by_hand
 from moreish.randomness import stream
 from moreish.shapes import BOUNDARY
 
@@ -280,7 +280,8 @@ class _Laws:
 
         with by_hand():
             ours = gradients()
-        theirs = gradients()
+        with by_autograd():
+            theirs = gradients()
         # What is zero in theory is rounding noise in both: it is held against the largest gradient there is.
         largest = max((float(g.abs().max()) for g in theirs.values()), default=0.0)
         for name, wanted in theirs.items():

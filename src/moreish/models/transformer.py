@@ -34,7 +34,7 @@ from moreish.ops.arithmetic import add, multiply, take
 from moreish.ops.attend import angles, attend, attend_once, reach, rotate
 from moreish.ops.block import BlockWeights, Ends, Where, decoder
 from moreish.ops.normalize import EPSILON
-from moreish.ops.op import is_by_hand
+from moreish.ops.op import told
 from moreish.ops.pointwise import gelu, silu
 from moreish.randomness import stream
 
@@ -249,7 +249,7 @@ class Transformer(LanguageModel[Cache]):
         return (
             self._plain
             and self.fused
-            and not is_by_hand()
+            and not told()
             and packed.tokens.shape[1] <= FUSED_PLACES
             and may_fuse(*self._parts)
         )

@@ -20,7 +20,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Generic, ParamSpec, TypeVar
@@ -32,31 +32,43 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Gradients = dict[str, Tensor]
 
-_BY_HAND: ContextVar[bool] = ContextVar("by_hand", default=False)
+_HOW: ContextVar[str] = ContextVar("how", default="")
 _open: set[object] = set()
-"""The `by_hand` blocks that are open in any thread: mostly none, and then a call need not ask for its own."""
+"""The blocks below that are open in any thread: mostly none, and then a call need not ask for its own."""
 
 
 @contextmanager
-def by_hand() -> Iterator[None]:
-    """Inside, gradients come from the hand-written backward passes of the ops, in this thread.
-
-    with moreish.by_hand():
-        trained = moreish.fit(corpus, "gru")
-    """
-    before, mark = _BY_HAND.set(True), object()
+def _by(how: str) -> Iterator[None]:
+    before, mark = _HOW.set(how), object()
     _open.add(mark)
     try:
         yield
     finally:
         _open.discard(mark)
-        _BY_HAND.reset(before)
+        _HOW.reset(before)
 
 
-def is_by_hand() -> bool:
-    """Whether gradients come from the hand-written passes here and now."""
+def by_hand() -> AbstractContextManager[None]:
+    """Inside, gradients come from the hand-written backward passes of the ops, in this thread.
+
+    with moreish.by_hand():
+        trained = moreish.fit(corpus, "gru")
+    """
+    return _by("hand")
+
+
+def by_autograd() -> AbstractContextManager[None]:
+    """Inside, no hand-written backward is used, in this thread: not even those that are otherwise, being quicker.
+
+    What gradients by hand are held against.
+    """
+    return _by("autograd")
+
+
+def told() -> str:
+    """How gradients are to be found here and now: "hand", "autograd", or "", each op as it does best."""
     # What is compiled gets its gradients from the compiler, which cannot follow a context variable either.
-    return bool(_open) and not torch.compiler.is_compiling() and _BY_HAND.get()
+    return _HOW.get() if _open and not torch.compiler.is_compiling() else ""
 
 
 class Op(Generic[P, R]):
@@ -69,6 +81,7 @@ class Op(Generic[P, R]):
             name. Of an op with several outputs `gradient` and `output` are tuples. It changes none of them.
         keeps: names of what the forward returns after its output, for the backward's eyes only.
         always: whether the backward by hand is used outside of `by_hand()` too, being quicker than autograd's.
+        steps: the same in steps that autograd can follow, where it cannot follow the forward, which works in place.
     """
 
     def __init__(
@@ -78,15 +91,19 @@ class Op(Generic[P, R]):
         *,
         keeps: tuple[str, ...] = (),
         always: bool = False,
+        steps: Callable[P, Any] | None = None,
     ):
         functools.update_wrapper(self, forward)
         self.__name__ = forward.__name__.removesuffix("_forward")
         self.forward, self.backward = forward, backward
         self.keeps, self.always = keeps, always
         self.plain: Callable[..., Any] = self._without_what_is_kept if keeps else forward
-        parameters = inspect.signature(forward).parameters
+        self.steps: Callable[..., Any] = steps or self.plain
+        self.signature = inspect.signature(forward)
+        parameters = self.signature.parameters
         self.inputs = tuple(name for name, p in parameters.items() if p.kind is not p.KEYWORD_ONLY)
         self.options = tuple(name for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY)
+        self.is_option = frozenset(self.options)
         _, *wanted = inspect.signature(backward).parameters
         self.wants_output = "output" in wanted
         self.wanted_inputs = tuple((i, name) for i, name in enumerate(self.inputs) if name in wanted)
@@ -96,12 +113,21 @@ class Op(Generic[P, R]):
         assert not strange, f"{self.__name__}: its backward asks for {strange}, which its forward does not have"
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        if (self.always or (_open and is_by_hand())) and torch.is_grad_enabled():
-            options = {name: kwargs.pop(name) for name in self.options if name in kwargs}
-            inputs = (*args, *(kwargs.get(name) for name in self.inputs[len(args) :]))
-            if any(isinstance(x, Tensor) and x.requires_grad for x in inputs):
-                return _ByHand.apply(self, options, *inputs)  # type: ignore[return-value]
-            return self.plain(*inputs, **options)
+        if (self.always or _open) and torch.is_grad_enabled():
+            how = told()
+            if how == "autograd":
+                return self.steps(*args, **kwargs)
+            if self.always or how:
+                return self._by_hand(args, kwargs)
+        return self.plain(*args, **kwargs)
+
+    def _by_hand(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if len(args) < len(self.inputs) or not self.is_option.issuperset(kwargs):
+            given = self.signature.bind(*args, **kwargs)  # refuses what the forward does not take
+            given.apply_defaults()
+            args, kwargs = given.args, given.kwargs
+        if any(isinstance(x, Tensor) and x.requires_grad for x in args):
+            return _ByHand.apply(self, kwargs, *args)
         return self.plain(*args, **kwargs)
 
     def _without_what_is_kept(self, *args: Any, **kwargs: Any) -> Any:
@@ -145,7 +171,11 @@ class _ByHand(torch.autograd.Function):
         named |= zip(op.keeps, saved[len(saved) - len(op.keeps) :])
         named |= {name: ctx.options.get(name, default) for name, default in op.wanted_options.items()}
         got = op.backward(gradients if ctx.several else gradients[0], **named)
-        needed = zip(op.inputs, ctx.needs_input_grad[2:])
+        needed = list(zip(op.inputs, ctx.needs_input_grad[2:]))
+        if missing := [name for name, need in needed if need and name not in got]:
+            raise RuntimeError(
+                f"{op.__name__}: no gradient by hand reaches {', '.join(missing)}, a constant. Detach it."
+            )
         return (None, None, *(got[name] if need else None for name, need in needed))
 
 
@@ -179,16 +209,10 @@ NEAR_FINITE = 1e-4
 """How far both may be from the central difference, in units of 1 + its size: what that is good to."""
 
 
-def compare(
-    op: Op, *inputs: Tensor | None, seed: int = 0, steps: Callable[..., Any] | None = None, **options: Any
-) -> list[Difference]:
+def compare(op: Op, *inputs: Tensor | None, seed: int = 0, **options: Any) -> list[Difference]:
     """Hold an op's backward, autograd and finite differences against one another, in float64.
 
     The loss is the sum of the outputs, each entry weighted by a random number, so that every entry has its say.
-
-    Args:
-        steps: what autograd follows instead of the op's own forward, where that works in place: the same by small
-            steps.
 
     Returns: for each input that has a gradient, the entry where by hand and autograd differ most; `right` says whether
     that is rounding and all three agree.
@@ -198,8 +222,8 @@ def compare(
     draw = torch.Generator().manual_seed(seed)
     weights: list[Tensor] = []
 
-    def loss(given: list[Any], of: Callable[..., Any] = steps or op.plain) -> Tensor:
-        out: Any = of(*given, **options)
+    def loss(given: list[Any]) -> Tensor:
+        out: Any = op(*given, **options)
         outputs = out if type(out) is tuple else (out,)
         if not weights:
             weights.extend(torch.randn(y.shape, generator=draw, dtype=torch.float64).to(y.device) for y in outputs)
@@ -208,8 +232,8 @@ def compare(
     def gradients(hand: bool) -> list[Tensor]:
         given: list[Any] = [x.clone().requires_grad_() if i in which else x for i, x in enumerate(cast)]
         asked: list[Tensor] = [given[i] for i in which]
-        with by_hand():
-            found = loss(given, op) if hand else loss(given)
+        with by_hand() if hand else by_autograd():
+            found = loss(given)
         got = torch.autograd.grad(found, asked, allow_unused=True)
         return [torch.zeros_like(x) if g is None else g for x, g in zip(asked, got)]
 

@@ -12,7 +12,9 @@ their turn left them. `dh` is the gradient of one turn's states.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -266,12 +268,6 @@ def _begun(start: Tensor, rows: int) -> Tensor:
     return states
 
 
-rnn_rows = Op(rnn_rows_forward, rnn_rows_backward, keeps=("states",), always=True)
-gru_rows = Op(gru_rows_forward, gru_rows_backward, keeps=("states", "gates"), always=True)
-gru_before_rows = Op(gru_before_rows_forward, gru_before_rows_backward, keeps=("states", "gates"), always=True)
-lstm_rows = Op(lstm_rows_forward, lstm_rows_backward, keeps=("states", "gates"), always=True)
-
-
 def rows_by_steps(
     step: Op[..., Tensor], start: Tensor, table: Tensor, *weights: Tensor, ids: Ids, turns: Turns
 ) -> Tensor:
@@ -283,6 +279,16 @@ def rows_by_steps(
         states.append(step(before, x[done : done + size], *weights))
         done += size
     return torch.cat(states[1:])
+
+
+def _rows(step: Op[..., Tensor], forward: Callable[..., Any], backward: Callable[..., Gradients], *keeps: str) -> Op:
+    return Op(forward, backward, keeps=keeps, always=True, steps=partial(rows_by_steps, step))
+
+
+rnn_rows = _rows(rnn_step, rnn_rows_forward, rnn_rows_backward, "states")
+gru_rows = _rows(gru_step, gru_rows_forward, gru_rows_backward, "states", "gates")
+gru_before_rows = _rows(gru_before_step, gru_before_rows_forward, gru_before_rows_backward, "states", "gates")
+lstm_rows = _rows(lstm_step, lstm_rows_forward, lstm_rows_backward, "states", "gates")
 
 
 @dataclass(frozen=True)

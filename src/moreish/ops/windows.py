@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from moreish.ops.affine import embed, linear
 from moreish.ops.op import Gradients, Op
 
 WORTH = 2
@@ -76,4 +77,9 @@ def embed_linear_backward(gradient: Tensor, windows: Tensor, table: Tensor, weig
     }
 
 
-embed_linear = Op(embed_linear_forward, embed_linear_backward, always=True)
+def embed_linear_apart(windows: Tensor, table: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """The same by an embedding and a linear map."""
+    return linear(embed(windows, table).flatten(1), weight, bias)
+
+
+embed_linear = Op(embed_linear_forward, embed_linear_backward, always=True, steps=embed_linear_apart)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-from contextlib import nullcontext
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,11 +14,8 @@ from moreish.layers import Dropout
 from moreish.learning.batches import Batch, Batches
 from moreish.models.catalog import Entry
 from moreish.models.model import LanguageModel
-from moreish.models.recurrent import Layer, Recurrent
-from moreish.ops.affine import linear
 from moreish.ops.loss import cross_entropy
-from moreish.ops.op import by_hand
-from moreish.shapes import BOUNDARY
+from moreish.ops.op import by_autograd, by_hand
 from moreish.text.corpus import Corpus
 
 
@@ -64,35 +60,7 @@ def _noise(model: LanguageModel[Any], batch: Batch, names: list[str]) -> dict[st
 def _gradients(model: LanguageModel[Any], batch: Batch, hand: bool) -> tuple[float, dict[str, Tensor]]:
     model = copy.deepcopy(model).train()
     names, parameters = zip(*[(name, p) for name, p in model.named_parameters() if p.requires_grad])
-    with by_hand() if hand else nullcontext():
-        loss = cross_entropy(batch.logits(model) if hand else _followed(model, batch), batch.targets)
+    with by_hand() if hand else by_autograd():
+        loss = cross_entropy(batch.logits(model), batch.targets)
         got = torch.autograd.grad(loss, parameters, allow_unused=True)
     return loss.item(), {name: torch.zeros_like(p) if g is None else g for name, p, g in zip(names, parameters, got)}
-
-
-def _followed(model: LanguageModel[Any], batch: Batch) -> Tensor:
-    """The logits of a batch in steps that autograd differentiates by itself.
-
-    Some ops use their own backward at all times, being quicker; those are gone round here.
-    """
-    if isinstance(model, Recurrent):
-        return _by_steps(model, batch)
-    for module in model.modules():
-        module.register_forward_hook(lambda *_: None)  # nothing is fused that somebody wants to see the parts of
-    return batch.logits(model)
-
-
-def _by_steps(model: Recurrent, batch: Batch) -> Tensor:
-    """Line by line side by side, a symbol at a time; lines that have ended read boundaries, which nobody looks at."""
-    inside = torch.arange(int(batch.lengths.max())) < batch.lengths[:, None]
-    padded = torch.full(inside.shape, BOUNDARY)
-    padded[inside] = batch.tokens
-    states = list(model.begin(len(padded)).unbind(1))
-    read = []
-    for ids in padded.unbind(1):
-        x = model.embedding(ids)
-        for i, layer in enumerate(cast("list[Layer]", list(model.layers))):
-            states[i] = layer.step(states[i], linear(x, layer.input, layer.bias))
-            x = model.given(states[i])
-        read.append(model.output(x))
-    return torch.stack(read, 1)[inside]
