@@ -27,7 +27,10 @@ def embed_backward(gradient: Tensor, ids: Tensor, table: Tensor) -> Gradients:
 def linear_forward(
     x: Float[Tensor, "*N K"], weight: Float[Tensor, "D K"], bias: Float[Tensor, " D"] | None = None
 ) -> Float[Tensor, "*N D"]:
-    """x @ weight.T + bias. Weights stand as in torch: outputs by inputs."""
+    """x @ weight.T + bias. Weights stand as in torch: outputs by inputs.
+
+    Source of its gradient: Rumelhart, Hinton and Williams 1986, Learning Representations by Back-Propagating Errors.
+    """
     return F.linear(x, weight, bias)
 
 

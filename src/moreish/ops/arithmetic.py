@@ -1,4 +1,8 @@
-"""Sums and products with their fan-out: what is used twice gets both gradients, what was broadcast gets their sum."""
+"""Sums and products with their fan-out: what is used twice gets both gradients, what was broadcast gets their sum.
+
+Source of the rules: Griewank and Walther, Evaluating Derivatives (2008), section 3.2, reverse mode: a gradient is added
+up over all uses, and a use of a copy is a use. Broadcasting is numpy's.
+"""
 
 from __future__ import annotations
 

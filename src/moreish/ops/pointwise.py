@@ -17,7 +17,7 @@ GELU_CUBIC = 0.044715
 
 
 def tanh_forward(x: Float[Tensor, "*N"]) -> Float[Tensor, "*N"]:
-    """(e^x - e^-x) / (e^x + e^-x)."""
+    """(e^x - e^-x) / (e^x + e^-x). Source: LeCun et al. 1998, Efficient BackProp, section 4.4, for why it serves."""
     return torch.tanh(x)
 
 
@@ -27,7 +27,7 @@ def tanh_backward(gradient: Tensor, output: Tensor) -> Gradients:
 
 
 def sigmoid_forward(x: Float[Tensor, "*N"]) -> Float[Tensor, "*N"]:
-    """1 / (1 + e^-x)."""
+    """1 / (1 + e^-x). Source: Rumelhart, Hinton and Williams 1986, equation 2."""
     return torch.sigmoid(x)
 
 
@@ -37,7 +37,7 @@ def sigmoid_backward(gradient: Tensor, output: Tensor) -> Gradients:
 
 
 def relu_forward(x: Float[Tensor, "*N"]) -> Float[Tensor, "*N"]:
-    """max(x, 0)."""
+    """max(x, 0). Source: Nair and Hinton 2010."""
     return torch.relu(x)
 
 
@@ -80,7 +80,7 @@ def silu_backward(gradient: Tensor, x: Tensor) -> Gradients:
 
 
 def softmax_forward(x: Float[Tensor, "*N V"]) -> Float[Tensor, "*N V"]:
-    """e^x over the sum of its row."""
+    """e^x over the sum of its row. Source: Bridle 1990, who named it."""
     return torch.softmax(x, -1)
 
 
@@ -90,7 +90,7 @@ def softmax_backward(gradient: Tensor, output: Tensor) -> Gradients:
 
 
 def log_softmax_forward(x: Float[Tensor, "*N V"]) -> Float[Tensor, "*N V"]:
-    """x less the logarithm of its row's sum of e^x."""
+    """x less the logarithm of its row's sum of e^x. Source: as softmax, whose logarithm it is without its rounding."""
     return torch.log_softmax(x, -1)
 
 
