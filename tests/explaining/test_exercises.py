@@ -114,3 +114,19 @@ def test_the_truth_leaves_inputs_alone():
     truth = find_truth(exercise("mlp"), 0)
     assert not any(isinstance(v, torch.Tensor) and v.requires_grad for v in truth.values.values())
     assert all(torch.equal(truth.inputs[name], value) for name, value in exercise("mlp").drawn(0).items())
+
+
+@ALL
+def test_inputs_and_judgement_do_not_depend_on_the_default_dtype(asked):
+    """Under float64 the notebook's own right answer must stay right, and the inputs the same."""
+    inputs = asked.inputs
+    torch.set_default_dtype(torch.float64)
+    try:
+        again = asked.inputs
+        assert all(torch.equal(again[k], v) and again[k].dtype == v.dtype for k, v in inputs.items())
+        solved = called(asked.solution, again)
+        assert moreish.grade(asked.id, {node: solved[node] for node in asked.nodes}).status == "right"
+        before = called(asked.solution, inputs)
+        assert moreish.grade(asked.id, {node: before[node] for node in asked.nodes}).status == "right"
+    finally:
+        torch.set_default_dtype(torch.float32)

@@ -12,7 +12,8 @@ from moreish.errors import StorageError, UsageError
 from moreish.explaining.exercises import exercise
 from moreish.explaining.grading.grader import grade_file
 from moreish.explaining.grading.judging import judge
-from moreish.explaining.grading.sandbox import PRINTED
+from moreish.explaining.grading.sandbox import JUDGING, PRINTED
+from moreish.explaining.grading.trial import failed
 
 SOLUTION = exercise("linear").solution
 BLANK = exercise("linear").blank
@@ -156,3 +157,95 @@ def test_the_file_runs_elsewhere_and_leaves_nothing(tmp_path, monkeypatch):
     assert found.status == "right" and [each.name for each in tmp_path.iterdir()] == ["x.py"]
     place, isolated = found.printed.split()
     assert isolated == "1" and not Path(place).exists() and place != str(tmp_path)
+
+
+def test_moreishs_own_rooms_are_no_modules_of_the_files(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [each for each in sys.path if "tests" not in Path(each).parts])  # has a text/ too
+    found = grade_file(written(tmp_path, SOLUTION.replace("import torch\n", "import torch\nimport text\n")))
+    assert found.status == "broken" and "it imports 'text', which is not installed here" in found.message, found
+
+
+@pytest.mark.parametrize("terms", [300, 900])
+def test_a_long_sum_is_judged_like_any_other_mistake(terms, monkeypatch):
+    monkeypatch.setattr("moreish.explaining.grading.case.SECONDS", 0.5)
+    text = SOLUTION.replace("dx = dproduct @ w.T", f"dx = {'+'.join(['1'] * terms)}")
+    found = judge(exercise("linear"), text)
+    assert (found.status, found.first_wrong, found.own) == ("wrong", "dx", ("dx",)), found
+
+
+def test_what_is_nested_too_deep_is_told_so(tmp_path):
+    text = SOLUTION.replace("dx = dproduct @ w.T", f"dx = {'+'.join(['1'] * 990)}")
+    found = grade_file(written(tmp_path, text))
+    assert found.status == "broken" and "nested too deep" in found.message, found
+
+
+def test_what_the_function_returns_may_be_of_any_kind_of_dict():
+    odd = "class Odd(dict):\n    def get(self, *_):\n        raise KeyError('no')\n\n\ndef exercise("
+    text = SOLUTION.replace("def exercise(", odd).replace(END, "    return Odd(locals())\n")
+    assert judge(exercise("linear"), text).status == "right"
+    worse = text.replace("def get", "def __iter__").replace("Odd(locals())", "Odd(locals(), more=1)")
+    found = judge(exercise("linear"), worse)
+    assert found.status == "right" or "KeyError" in found.message
+
+
+def test_a_given_number_replaced_by_a_tensor_is_named():
+    text = exercise("cross_entropy").solution.replace(
+        "    return locals()\n", "    n = torch.zeros(3)\n    return locals()\n"
+    )
+    found = judge(exercise("cross_entropy"), text)
+    assert found.status == "broken" and "changes 'n', which is given" in found.message, found
+
+
+def test_the_graders_own_failure_is_not_the_learners():
+    found = failed("linear", KeyError("lost"))
+    assert found.status == "broken" and "the grader itself failed (KeyError: 'lost')" in found.message
+    assert "nested too deep" in failed("linear", RecursionError()).message
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the environment of a process")
+def test_what_leaves_the_group_is_ended_too(tmp_path):
+    text = SOLUTION.replace("import torch\n", "import torch, subprocess\n")
+    text = with_line("p = subprocess.Popen(['sleep', '47'], start_new_session=True); print(p.pid, flush=True)", text)
+    found = grade_file(written(tmp_path, text))
+    assert found.status == "right"
+    for pid in map(int, found.printed.split()):
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline and _runs(pid):
+            time.sleep(0.01)
+        assert not _runs(pid), "the sleeper still runs"
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process is there and no corpse that nobody has collected."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+SLOW = SOLUTION.replace("import torch\n", "import time\nimport torch\n").replace(
+    "dx = dproduct @ w.T", "time.sleep(PAUSE)\n    dx = (time.sleep(PAUSE), (dproduct * 3.1 + 1.0).cos() @ w.T)[1]"
+)
+
+
+@pytest.mark.parametrize("pause", [0.3, 1.5, 2.2])
+def test_a_slow_file_is_run_again_only_while_there_is_time(monkeypatch, pause):
+    """By a clock that goes on only while the file sleeps; one call sleeps twice, and there are two."""
+    clock = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
+    found = judge(exercise("linear"), SLOW.replace("PAUSE", str(pause)))
+    assert (found.status, found.first_wrong, found.cause) == ("wrong", "dx", "unknown")
+    assert "runs too slowly to try every known mistake" in found.message
+    assert clock[0] < JUDGING
+
+
+def test_the_node_is_named_even_where_the_search_never_ends(tmp_path, monkeypatch):
+    monkeypatch.setattr("moreish.explaining.grading.sandbox.JUDGING", 0.5)
+    text = SOLUTION.replace("import torch\n", "import time\nimport torch\n\nSEEN = []\n")
+    text = text.replace(
+        "dx = dproduct @ w.T", "SEEN.append(1)\n    dx = (time.sleep(99 * (len(SEEN) > 2)), dproduct)[1]"
+    )
+    found = grade_file(written(tmp_path, text))
+    assert (found.status, found.first_wrong, found.cause) == ("wrong", "dx", "unknown"), found
+    assert "too slowly" in found.message and "here" not in found.message

@@ -59,8 +59,8 @@ class Draw:
         return drawn
 
     def mask(self, keep: float, *shape: int) -> Tensor:
-        """Ones with probability `keep`, else zeros."""
-        return (torch.rand(shape, generator=self._generator) < keep).double()
+        """Ones with probability `keep`, else zeros; the same ones whatever the default dtype is."""
+        return (torch.rand(shape, generator=self._generator, dtype=torch.float32) < keep).double()
 
 
 @dataclass(frozen=True)

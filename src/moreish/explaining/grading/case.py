@@ -19,6 +19,11 @@ from moreish.explaining.grading.truth import Truth
 
 SECONDS = 8.0
 """Of the processor, to look for a cause; then it is unknown. Seen: 0.02 for most, 4 at most."""
+SLOW = 1.0
+"""Seconds: a file that ran for longer is run again only a few times."""
+AGAIN, AGAIN_SLOW = 20.0, 3.0
+"""Seconds of the clock for running the learner's statements again, changed; then only the other hypotheses go on."""
+NONE_FITS, CUT = "no known mistake gives these numbers", "it runs too slowly to try every known mistake"
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,13 @@ class Case:
     got: list[Tensor | None]
     """None where it raised."""
     submission: Submission | None = None
+    ran: float = 0.0
+    """Seconds that the file took on all draws."""
     ends: float = field(default_factory=lambda: time.process_time() + SECONDS)
+    spent: float = 0.0
+    """Seconds that its statements took since, to look for the cause."""
+    cut: bool = False
+    """Whether some change was not tried for want of time."""
 
     @cached_property
     def statements(self) -> list[ast.stmt]:
@@ -94,13 +105,17 @@ class Case:
         return as_tensor(found.get(self.node))
 
     def repairs(self, statements: Sequence[ast.stmt]) -> bool:
-        """Whether these statements are right on every draw."""
+        """Whether these statements are right on every draw; False where there is no time left to run them."""
         self.watch()
-        for draw, truth in enumerate(self.truths):
-            value = self.value(statements, draw)
-            if value is None or not truth.is_right(self.node, value):
-                return False
-        return True
+        if self.spent > (AGAIN_SLOW if self.ran > SLOW else AGAIN):
+            self.cut = True
+            return False
+        began = time.monotonic()
+        try:
+            values = (self.value(statements, draw) for draw in range(len(self.truths)))
+            return all(v is not None and t.is_right(self.node, v) for t, v in zip(self.truths, values))
+        finally:
+            self.spent += time.monotonic() - began
 
     def predicts(self, value: Callable[[int], Tensor | None]) -> bool:
         """Whether `value(draw)` is what the learner got, on every draw."""

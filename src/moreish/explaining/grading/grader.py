@@ -16,7 +16,7 @@ from moreish.explaining.grading.case import Case
 from moreish.explaining.grading.grades import NOT_DONE, RIGHT, WRONG, Grade, broken
 from moreish.explaining.grading.hypotheses import explain
 from moreish.explaining.grading.sandbox import MEMORY, SECONDS, judge_apart
-from moreish.explaining.grading.submission import Fault, as_tensor, find_function, named_exercise, parse
+from moreish.explaining.grading.submission import TOO_DEEP, Fault, as_tensor, find_function, named_exercise, parse
 from moreish.explaining.grading.truth import find_truth, follows, next_nodes
 from moreish.explaining.grading.wording import listed, wrong_message
 from moreish.storage import reading
@@ -51,10 +51,13 @@ def grade_file(path: str | os.PathLike[str], seconds: float = SECONDS, memory: i
     try:
         tree = parse(source)
         function = find_function(tree)
+        text = ast.dump(function)
+    except RecursionError:
+        return broken(found.id, f"{TOO_DEEP[:1].upper()}{TOO_DEEP[1:]}.")
     except Fault as fault:
         where = f"Line {fault.line}: " if fault.line else ""
         return broken(found.id, f"{where}{fault}.", fault.line)
-    if ast.dump(function) == ast.dump(find_function(parse(found.blank))):
+    if text == ast.dump(find_function(parse(found.blank))):
         return Grade(found.id, NOT_DONE, f"Nothing is filled in yet. Still to do: {', '.join(found.nodes)}.",
                      remaining=found.nodes)  # fmt: skip
     return judge_apart(found.id, source, seconds, memory)

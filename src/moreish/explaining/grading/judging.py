@@ -5,8 +5,8 @@ This is what runs in the separate process (`trial.py`); tests call it directly.
 
 from __future__ import annotations
 
-import ast
 import contextlib
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from moreish.explaining.exercises.definition import DRAWS, FUNCTION, Exercise
-from moreish.explaining.grading.case import Case, Finding
+from moreish.explaining.grading.case import CUT, Case, Finding
 from moreish.explaining.grading.grades import BROKEN, NOT_DONE, RIGHT, WRONG, Grade, broken
 from moreish.explaining.grading.hypotheses import explain
 from moreish.explaining.grading.running import Nowhere, call, described, load
@@ -32,13 +32,13 @@ OF_SHAPES = (RuntimeError, IndexError, ValueError)
 """What torch raises where shapes do not fit: a mistake in the derivative, not a broken file."""
 
 
-def judge(exercise: Exercise, source: str, ran: Callable[[], None] = lambda: None) -> Grade:
+def judge(exercise: Exercise, source: str, ran: Callable[[Grade], None] = lambda so_far: None) -> Grade:
     """The judgement on a learner's file.
 
     Args:
         exercise: the one that it is for.
         source: its text.
-        ran: called when the learner's function has been run and only the judging is left.
+        ran: called when the learner's function has been run and only the judging is left, with what is known by then.
     """
     default = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)  # a learner's torch.zeros(...) is then as exact as all else
@@ -46,28 +46,42 @@ def judge(exercise: Exercise, source: str, ran: Callable[[], None] = lambda: Non
         truths = [find_truth(exercise, draw) for draw in range(DRAWS)]
         tree = parse(source)
         module = load(tree)
+        began = time.monotonic()
         problem, results = call(module, truths, tree)
-        ran()
-        return _judged(exercise, tree, module, truths, results, problem)
+        seconds = time.monotonic() - began
+        done = [_verdict(truths, results, node) for node in exercise.nodes]
+        ran(_so_far(exercise, truths, results, problem, done))
+        if problem is None and all(verdict is True for verdict in done):
+            return Grade(exercise.id, RIGHT, "Every derivative is right.")
+        with contextlib.redirect_stdout(Nowhere()), contextlib.redirect_stderr(Nowhere()):
+            submission = Submission.of(exercise, tree, module)
+            return _diagnosed(exercise, submission, truths, results, problem, done, seconds)
     except Fault as fault:
         return broken(exercise.id, _sentence(str(fault), fault.line), fault.line)
     finally:
         torch.set_default_dtype(default)
 
 
-def _judged(
+def _so_far(
     exercise: Exercise,
-    tree: ast.Module,
-    module: dict[str, Any],
     truths: list[Truth],
     results: list[dict[str, Any]],
     problem: Fault | None,
+    done: list[bool | None],
 ) -> Grade:
-    done = [_verdict(truths, results, node) for node in exercise.nodes]
-    if problem is None and all(verdict is True for verdict in done):
-        return Grade(exercise.id, RIGHT, "Every derivative is right.")
-    with contextlib.redirect_stdout(Nowhere()), contextlib.redirect_stderr(Nowhere()):
-        return _diagnosed(exercise, Submission.of(exercise, tree, module), truths, results, problem, done)
+    """What one run says, without a cause: all there is to say where the file is too slow to be run again."""
+    if problem is not None:
+        return broken(exercise.id, _sentence(str(problem), problem.line), problem.line)
+    remaining = tuple(node for node, verdict in zip(exercise.nodes, done) if verdict is None)
+    wrong = [node for node, verdict in zip(exercise.nodes, done) if verdict is False]
+    if wrong:  # all that comes before the first is right, so that its mistake is its own
+        message = wrong_message(truths[0], wrong[0], results[0].get(wrong[0]), None, Finding("unknown", CUT),
+                                wrong[:1], [], remaining)  # fmt: skip
+        return Grade(exercise.id, WRONG, message, wrong[0], (wrong[0],), (), "unknown", remaining)
+    right = [node for node, verdict in zip(exercise.nodes, done) if verdict]
+    if remaining:
+        return Grade(exercise.id, NOT_DONE, _to_do(right, remaining), remaining=remaining)
+    return Grade(exercise.id, RIGHT, "Every derivative is right.")
 
 
 def _diagnosed(
@@ -77,6 +91,7 @@ def _diagnosed(
     results: list[dict[str, Any]],
     problem: Fault | None,
     done: list[bool | None],
+    seconds: float,
 ) -> Grade:
     free = [submission.run(truth, forced=False) for truth in truths]
     forced = [submission.run(truth, forced=True) for truth in truths]
@@ -103,7 +118,8 @@ def _diagnosed(
         return _only_together(exercise, results, done)
     first = own[0]
     failure = failures.get(first)
-    finding = explain(Case(first, truths, [_got(found, failed, first) for found, failed in forced], submission))
+    got = [_got(found, failed, first) for found, failed in forced]
+    finding = explain(Case(first, truths, got, submission, seconds))
     if failure is not None and not _is_mistake(failure.error, exercise):
         line = failure.line
         return Grade(exercise.id, BROKEN, _sentence(fault_of(failure.error), line), first, tuple(own), tuple(inherited),

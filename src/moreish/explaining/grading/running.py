@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from moreish.explaining.exercises.definition import FUNCTION
-from moreish.explaining.grading.submission import FILE, Fault, find_function, line_of, stored
+from moreish.explaining.grading.submission import FILE, TOO_DEEP, Fault, find_function, line_of, stored
 from moreish.explaining.grading.truth import CLOSE, Truth
 from moreish.explaining.grading.wording import fault_of
 
@@ -27,7 +27,13 @@ def load(tree: ast.Module) -> dict[str, Any]:
     """Run the file's own level: its imports and what else it defines."""
     module: dict[str, Any] = {"__name__": FUNCTION}
     try:
-        exec(compile(tree, FILE, "exec"), module)
+        code = compile(tree, FILE, "exec")
+    except SyntaxError as error:  # what only compiling sees, such as a break outside a loop
+        raise Fault(f"it does not parse: {error.msg}", error.lineno) from None
+    except (RecursionError, MemoryError):
+        raise Fault(TOO_DEEP) from None
+    try:
+        exec(code, module)
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             raise
@@ -46,13 +52,15 @@ def call(module: dict[str, Any], truths: list[Truth], tree: ast.Module) -> tuple
         try:
             with shown:
                 found = function(**inputs)  # type: ignore[misc]
+                if is_dict := isinstance(found, dict):
+                    found = dict(found)  # whatever its class does when asked
         except Exception as error:
             return Fault(fault_of(error), line_of(error)), results
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 raise
             raise Fault(fault_of(error), line_of(error)) from None
-        if not isinstance(found, dict):
+        if not is_dict:
             raise Fault(
                 f"{FUNCTION} returned {described(found)}, not its local names. End it with `return locals()`",
                 _return_line(tree),
@@ -85,7 +93,10 @@ def _check_given(truth: Truth, inputs: dict[str, Tensor], found: dict[str, Any],
 
 def _same(got: Any, want: Any) -> bool:
     if not isinstance(want, Tensor):
-        return bool(got == want)
+        try:
+            return bool(got == want)  # 5.0 or a tensor of one 5 is as good as 5
+        except Exception:  # as a tensor of several raises
+            return False
     if not isinstance(got, Tensor) or got.shape != want.shape:
         return False
     return torch.allclose(got.detach().double(), want.double(), rtol=CLOSE, atol=CLOSE)
@@ -94,7 +105,7 @@ def _same(got: Any, want: Any) -> bool:
 def _changing_line(truth: Truth, name: str, tree: ast.Module) -> tuple[int | None, bool]:
     """The first statement of the learner's that leaves a given name with another value, and whether it hides that."""
     given = {ast.dump(each) for each in truth.exercise.forward}
-    statements = [each for each in find_function(tree).body if ast.dump(each) not in given]
+    statements = [each for each in find_function(tree).body if not _is_in(given, each)]
     named = [each for each in statements if name in stored(each)]
     if named:
         return named[0].lineno, False
@@ -110,6 +121,13 @@ def _changing_line(truth: Truth, name: str, tree: ast.Module) -> tuple[int | Non
         if isinstance(want, Tensor) and not (isinstance(got, Tensor) and torch.equal(got, want)):
             return each.lineno, True
     return None, True
+
+
+def _is_in(dumps: set[str], statement: ast.stmt) -> bool:
+    try:
+        return ast.dump(statement) in dumps
+    except RecursionError:  # nothing that is given is nested so deep
+        return False
 
 
 def described(value: Any) -> str:

@@ -23,6 +23,7 @@ from moreish.explaining.grading.truth import Truth
 
 FILE = "<exercise>"
 """What the learner's file is called in tracebacks, so that its lines are told from torch's."""
+TOO_DEEP = "it is nested too deep to be judged. Split it into several statements"
 NAMED = re.compile(r"^[\s#]*exercise:\s*(\S+)\s*$", re.MULTILINE)
 
 
@@ -54,8 +55,10 @@ def parse(source: str) -> ast.Module:
         return ast.parse(source, FILE)
     except SyntaxError as error:
         raise Fault(f"it does not parse: {error.msg}", error.lineno) from None
-    except (ValueError, RecursionError, MemoryError) as error:
-        raise Fault(f"it does not parse: {error or 'it is nested too deeply'}") from None
+    except (RecursionError, MemoryError) as error:
+        raise Fault(f"it does not parse: {error or TOO_DEEP}") from None
+    except ValueError as error:
+        raise Fault(f"it does not parse: {error}") from None
 
 
 def named_exercise(source: str) -> str | None:
@@ -151,10 +154,14 @@ class Submission:
         return {**self.module, **values}
 
     def step(self, index: int, scope: dict[str, Any]) -> Failure | None:
-        """Run one statement; what it raises comes back."""
+        """Run one statement; what it raises comes back.
+
+        Raises:
+            Fault: it is nested too deep to be compiled alone.
+        """
+        if index not in self._codes:
+            self._codes[index] = _compiled_alone(self.statements[index])
         try:
-            if index not in self._codes:
-                self._codes[index] = compiled(self.statements[index])
             exec(self._codes[index], scope)
         except (Exception, SystemExit) as error:
             return Failure(error, line_of(error) or self.statements[index].lineno)
@@ -191,6 +198,13 @@ def find_function(tree: ast.Module) -> ast.FunctionDef:
 def compiled(*statements: ast.stmt) -> CodeType:
     """Statements ready to run."""
     return compile(ast.fix_missing_locations(ast.Module([*statements], [])), FILE, "exec")
+
+
+def _compiled_alone(statement: ast.stmt) -> CodeType:
+    try:
+        return compile(ast.Module([statement], []), FILE, "exec")  # it has its locations from the file
+    except RecursionError:
+        raise Fault(TOO_DEEP, statement.lineno) from None
 
 
 def stored(statement: ast.stmt) -> set[str]:

@@ -14,7 +14,10 @@ import sys
 from pathlib import Path
 
 from moreish.explaining.exercises import exercise
+from moreish.explaining.grading.grades import Grade, broken
 from moreish.explaining.grading.judging import judge
+from moreish.explaining.grading.submission import TOO_DEEP, line_of
+from moreish.explaining.grading.wording import fault_of
 
 READY, RAN = "ready", "ran"
 
@@ -28,11 +31,18 @@ def main(arguments: list[str]) -> None:
     own = os.getpid()
     limit(int(memory))
     stage.write_text(READY, encoding="utf-8")
-    grade = judge(asked, text, ran=lambda: _mark(stage, own))
+
+    def ran(so_far: Grade) -> None:
+        if os.getpid() == own:
+            _write(so_far, Path(f"{result}.so_far"))
+            stage.write_text(RAN, encoding="utf-8")
+
+    try:
+        grade = judge(asked, text, ran)
+    except BaseException as error:
+        grade = failed(asked.id, error)
     if os.getpid() == own:  # a copy that the file forked has nothing to say
-        part = Path(f"{result}.part")
-        part.write_text(json.dumps(grade.to_dict()), encoding="utf-8")
-        part.replace(result)
+        _write(grade, Path(result))
     with contextlib.suppress(Exception):
         sys.stdout.flush()
     os._exit(0)
@@ -48,6 +58,23 @@ def limit(memory: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (now + memory, now + memory))
 
 
-def _mark(stage: Path, own: int) -> None:
-    if os.getpid() == own:
-        stage.write_text(RAN, encoding="utf-8")
+def failed(exercise: str, error: BaseException) -> Grade:
+    """The judgement where judging itself raised, which is not to be laid at the file's door."""
+    line = line_of(error)
+    where = f"Line {line}: " if line else ""
+    if isinstance(error, KeyboardInterrupt):
+        return broken(exercise, f"{where}it raises KeyboardInterrupt. Take that out.", line)
+    if isinstance(error, RecursionError):
+        return broken(exercise, f"{where}{TOO_DEEP}.", line)
+    return broken(
+        exercise,
+        f"{where}the grader itself failed ({fault_of(error)}), which says nothing about the derivatives.",
+        line,
+    )
+
+
+def _write(grade: Grade, place: Path) -> None:
+    """At once or not at all."""
+    part = Path(f"{place}.part")
+    part.write_text(json.dumps(grade.to_dict()), encoding="utf-8")
+    part.replace(place)

@@ -30,7 +30,7 @@ SENTENCES = {
     "missing factor": "a factor is missing ({words})",
     "wrong scale": "it is off by a constant factor ({words})",
     "wrong operand": "another value stands where the right one belongs ({words})",
-    "unknown": "no known mistake gives these numbers",
+    "unknown": "{words}",
 }
 
 
