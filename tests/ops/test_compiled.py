@@ -205,6 +205,33 @@ def test_nobody_else_may_write_there(cache, source, monkeypatch):
 
 
 @needs_compiler
+def test_what_lay_where_others_could_write_is_not_loaded(cache, source, tmp_path, monkeypatch):
+    assert library(source).answer() == 42
+    (kept,) = cache.glob("*.so")
+    stem = kept.name[: -len("0123456789abcdef.so")]
+    kept.unlink()
+    other = tmp_path / "other.c"
+    other.write_text(source.read_text().replace("42", "666"))
+    planted = library(other)._name
+    planted = Path(planted)
+    digest = planted.name[-len("0123456789abcdef.so") :]
+    planted.rename(cache / f"{stem}{digest}")
+    cache.chmod(0o777)
+    assert library(source).answer() == 42
+
+
+@needs_compiler
+def test_another_command_builds_another_library(cache, source, monkeypatch):
+    assert library(source).answer() == 42
+    monkeypatch.setenv("CC", f"{CC} -DNOTHING")
+    assert library(source).answer() == 42
+    assert len(list(cache.glob("*.so"))) == 2
+    monkeypatch.setenv("CC", "no-such-compiler")
+    with pytest.raises(NotCompiled, match="no-such-compiler"):
+        library(source)
+
+
+@needs_compiler
 def test_a_library_that_computes_something_else_is_not_used(cache, anew, tmp_path, monkeypatch):
     script(tmp_path, monkeypatch, f'exec {CC} -Dlog=log10 "$@"')
     step = MLPStep(**fresh(9, 3, 4, 21, seed=3))

@@ -220,3 +220,14 @@ def test_where_there_is_a_compiler_the_step_is_compiled():
 def test_the_small_steps_have_the_lectures_names():
     p = fresh(9, 3, 4, 21, seed=3)
     assert len(STEPS) == 19 and forward(p, *drawn(9, 3, 6)).keys() == {*STEPS, "loss"}
+
+
+@pytest.mark.parametrize("symbols", [9, 300])
+@pytest.mark.parametrize("wrong", [-1, 300])
+def test_a_target_that_is_no_symbol_moves_nothing_at_all(symbols, wrong):
+    step = MLPStep(**fresh(symbols, 3, 4, 8, 0), engine="plain")
+    windows, targets = torch.zeros(4, 3, dtype=torch.long), torch.tensor([1, 2, wrong, 3])
+    before = [t.clone() for t in (*step.parameters.values(), *step.running)]
+    with pytest.raises(UsageError, match="targets"):
+        step.step(windows, targets, 0.1)
+    assert all(torch.equal(a, b) for a, b in zip(before, (*step.parameters.values(), *step.running), strict=True))

@@ -105,8 +105,11 @@ class PlainStep:
         p = self.p
         if self.dense:
             torch.index_select(self.eye, 0, windows.view(-1), out=b.one_hot)
+            torch.index_select(self.eye, 0, targets, out=b.wanted)
             torch.mm(b.one_hot, p["C"], out=b.emb)
         else:
+            if not 0 <= int(targets.min()) <= int(targets.max()) < p["W2"].shape[1]:
+                raise IndexError("a target that is no symbol")  # now, before any statistic has moved
             torch.index_select(p["C"], 0, windows.view(-1), out=b.emb)
         torch.mm(b.mean_of, b.x, out=b.x_mean)
         b.x.sub_(b.x_mean)
@@ -126,7 +129,6 @@ class PlainStep:
         torch.log_softmax(b.logits, 1, out=b.log_probs)
         if not self.dense:
             return -b.log_probs.gather(1, targets[:, None]).sum().item()
-        torch.index_select(self.eye, 0, targets, out=b.wanted)
         return -torch.dot(b.flat_log_probs, b.flat_wanted).item()
 
     def _keep(self, b: Buffers, momentum: float) -> None:
