@@ -1,9 +1,9 @@
 """C files of the package, built by the machine's own compiler the first time they are wanted, and kept.
 
-A library is called by what it was built from: its source, the compiler's version and the processor. So another of these
-is another file, and nothing is ever out of date. Its name also holds the hash of its bytes: one that was damaged is
-known before it is loaded, and built anew. Files come into place whole (`storage.write_file`), so processes that build
-at once do no harm.
+A library is called by what it was built from: its source, the compiler's command, flags and version, and the processor.
+So another of these is another file, and nothing is ever out of date. Its name also holds the hash of its bytes: one
+that was damaged is known before it is loaded, and built anew. Files come into place whole (`storage.write_file`), so
+processes that build at once do no harm.
 
 Whatever goes wrong raises `NotCompiled`, whose message says why in a sentence: callers have a way without.
 """
@@ -18,6 +18,7 @@ import re
 import shlex
 import shutil
 import signal
+import stat
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -57,21 +58,30 @@ def library(source: Path) -> ctypes.CDLL:
         code = read_file(source)
         place = _own_directory()
         compiler, version = _compiler()
-        key = hashlib.sha256("\0".join([version, processor(), *FLAGS]).encode() + b"\0" + code).hexdigest()[:16]
+        line = "\0".join([version, processor(), *compiler, *FLAGS, *sum(OF_THIS_PROCESSOR, ())])
+        key = hashlib.sha256(line.encode("utf-8", "surrogateescape") + b"\0" + code).hexdigest()[:16]
         stem = f"{source.stem}-{key}-"
-        path = _kept(place, stem)
-        if path is None:
-            built = _built(compiler, source)
-            path = place / f"{stem}{_digest(built)}.so"
-            write_file(path, built)
-            _prune(place, source.stem, path)
+        kept = _kept(place, stem)
+        if kept is not None:
+            with suppress(FileNotFoundError):  # another process removed it just now
+                return _loaded(kept)
+        built = _built(compiler, source)
+        path = place / f"{stem}{_digest(built)}.so"
+        write_file(path, built)
+        _prune(place, source.stem, path)
+        return _loaded(path)
     except StorageError as error:
         raise NotCompiled(f"what was compiled could not be kept: {error}") from None
     except OSError as error:  # no room for temporary files, a directory that vanished
         raise NotCompiled(f"the compiler could not be put to work: {error}.") from None
+
+
+def _loaded(path: Path) -> ctypes.CDLL:
+    """Raises NotCompiled: it is no library for this machine. FileNotFoundError: it is gone."""
     try:
         return ctypes.CDLL(str(path))
     except OSError as error:
+        path.lstat()
         raise NotCompiled(f"what was compiled could not be loaded: {error}.") from None
 
 
@@ -91,6 +101,8 @@ def _compiler() -> tuple[list[str], str]:
         asked = [shlex.split(os.environ.get("CC", ""))]
     except ValueError as error:
         raise NotCompiled(f"$CC is no command: {error}.") from None
+    if asked[0] and not shutil.which(asked[0][0]):  # another would build without what was asked for
+        raise NotCompiled(f"$CC names {asked[0][0]!r:.100}, which is no command here. Correct it, or unset it.")
     for command in (*asked, *([name] for name in COMPILERS)):
         if command and shutil.which(command[0]):
             code, said = _run([*command, "--version"])
@@ -137,32 +149,45 @@ def _run(command: Sequence[str]) -> tuple[int, str]:
 def _own_directory() -> Path:
     """Where libraries are kept. What is loaded runs as the user, so nobody else may be able to write there.
 
+    Where others could, they no longer can, and what lies there is removed: it may be theirs.
+
     Raises:
-        NotCompiled: somebody else owns it.
+        NotCompiled: somebody else owns it, or anybody may replace it.
         StorageError: it cannot be made.
     """
     place = cache_directory() / "compiled"
-    make_directory(place)
+    make_directory(place.parent)
+    with suppress(FileExistsError):
+        place.mkdir(0o700)  # from the first, whatever the umask: one that was open for a moment would be emptied
     for directory in (place.parent, place):
         found = directory.stat()
         if found.st_uid not in (os.getuid(), 0):
             raise NotCompiled(f"{directory} belongs to another user. Name a directory of your own: MOREISH_CACHE=...")
+    above = place.parent.stat().st_mode
+    if above & stat.S_IWOTH and not above & stat.S_ISVTX:
+        raise NotCompiled(f"anybody may write to {place.parent}. Name a directory of your own: MOREISH_CACHE=...")
     if place.stat().st_mode & 0o022:
         try:
             place.chmod(0o700)
         except OSError as error:
             raise NotCompiled(f"others may write to {place}: {error.strerror}.") from None
+        for name in names(place):
+            if name.endswith(".so"):
+                remove_file(place / name)
     return place
 
 
 def _kept(place: Path, stem: str) -> Path | None:
-    """The library of that name whose bytes are as they were written; those that are not are removed."""
+    """The user's library of that name whose bytes are as they were written; those that are not are removed."""
     for name in names(place):
         if re.fullmatch(re.escape(stem) + r"[0-9a-f]{16}\.so", name):
             path = place / name
-            if _digest(read_file(path)) == name[len(stem) : -len(".so")]:
-                return path
-            remove_file(path)
+            with suppress(FileNotFoundError):  # another process removed it
+                found = path.lstat()
+                own = stat.S_ISREG(found.st_mode) and found.st_uid in (os.getuid(), 0)
+                if own and _digest(path.read_bytes()) == name[len(stem) : -len(".so")]:
+                    return path
+                remove_file(path)
     return None
 
 
