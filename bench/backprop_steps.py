@@ -35,6 +35,7 @@ LONG = 0.1
 """Seconds."""
 REPEATS = 15
 WARM_UP = 50
+CACHE = "TORCHINDUCTOR_CACHE_DIR"
 
 Step = Callable[[Tensor, Tensor], float]
 
@@ -195,9 +196,15 @@ def lean(lists: dict[str, str]) -> dict[str, Measured]:
 
 def by_torch(lists: dict[str, str]) -> dict[str, Measured]:
     """The same, by torch.compile, with nothing left from an earlier time."""
+    before = os.environ.get(CACHE)
     with tempfile.TemporaryDirectory() as empty:
-        os.environ["TORCHINDUCTOR_CACHE_DIR"] = empty
-        return _by_torch(lists)
+        os.environ[CACHE] = empty
+        try:
+            return _by_torch(lists)
+        finally:
+            del os.environ[CACHE]
+            if before is not None:
+                os.environ[CACHE] = before
 
 
 def _by_torch(lists: dict[str, str]) -> dict[str, Measured]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from functools import partial
 
@@ -54,6 +55,17 @@ def test_the_lean_step_is_the_lectures_but_for_n():
     lean, lecture = steps.lean_autograd(steps.parameters()), steps.lecture_autograd(steps.parameters())
     for windows, targets in batches(20):
         assert lean(windows, targets) == pytest.approx(lecture(windows, targets), abs=0.1)
+
+
+@pytest.mark.parametrize("before", [None, "/somewhere"])
+def test_torchs_cache_is_left_where_it_was(before, monkeypatch):
+    monkeypatch.delenv(steps.CACHE, raising=False)
+    if before:
+        monkeypatch.setenv(steps.CACHE, before)
+    during = []
+    monkeypatch.setattr(steps, "_by_torch", lambda lists: during.append(os.environ[steps.CACHE]))
+    steps.by_torch({})
+    assert os.environ.get(steps.CACHE) == before and during[0] != before
 
 
 def test_part_4_is_learnt_by_the_step(monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import subprocess
@@ -64,18 +65,22 @@ def test_what_was_built_is_known_again(cache, source, monkeypatch):
 
 
 @needs_compiler
-@pytest.mark.parametrize("change", ["source", "processor", "version"])
+@pytest.mark.parametrize("change", ["source", "processor", "version", "command"])
 def test_another_source_processor_or_compiler_is_another_library(change, cache, source, monkeypatch):
     library(source)
     if change == "source":
         source.write_text("int answer(void) { return 43; }\n")
     elif change == "processor":
         monkeypatch.setattr(compiled, "processor", lambda: "another")
+    elif change == "command":
+        monkeypatch.setenv("CC", f"{CC} -Danswer=other")
+        assert library(source).other() == 42
+        monkeypatch.setenv("CC", str(CC))
     else:
         found = compiled._compiler()[0]
         monkeypatch.setattr(compiled, "_compiler", lambda: (found, "another"))
     assert library(source).answer() == (43 if change == "source" else 42)
-    assert len(list(cache.iterdir())) == 2
+    assert len(list(cache.iterdir())) == (3 if change == "command" else 2)
 
 
 @needs_compiler
@@ -91,6 +96,34 @@ def test_a_damaged_library_is_built_anew(damage, cache, source):
     assert library(source).answer() == 42
     (again,) = cache.iterdir()
     assert compiled._digest(again.read_bytes()) in again.name
+
+
+@needs_compiler
+def test_what_another_process_removes_meanwhile_is_built_anew(cache, source, monkeypatch):
+    library(source)
+    (kept,) = cache.iterdir()
+    listed = [kept.name, kept.name.replace(kept.name[-19:-3], "0" * 16)]  # one that is gone, one that will be
+    monkeypatch.setattr(compiled, "names", lambda place: listed[1:])
+    assert library(source).answer() == 42 and kept.exists()
+    found = compiled._kept
+
+    def then_gone(place: Path, stem: str) -> Path | None:
+        path = found(place, stem)
+        assert path == kept
+        path.unlink()
+        return path
+
+    monkeypatch.setattr(compiled, "names", lambda place: listed[:1])
+    monkeypatch.setattr(compiled, "_kept", then_gone)
+    monkeypatch.setattr(compiled.ctypes, "CDLL", _fresh_load)
+    assert library(source).answer() == 42 and kept.exists()
+
+
+def _fresh_load(path: str):
+    """A library from its file, though the process may hold one of that name."""
+    if not Path(path).exists():
+        raise OSError(f"{path}: cannot open shared object file")
+    return ctypes.PyDLL(path)
 
 
 @needs_compiler
@@ -150,7 +183,11 @@ def test_a_compiler_that_cannot_even_say_its_version(cache, source, tmp_path, mo
 
 @pytest.mark.parametrize(
     ("name", "value", "said"),
-    [("CC", "gcc '-O3", "CC is no command"), ("TMPDIR", "/nowhere", "could not be put to work")],
+    [
+        ("CC", "gcc '-O3", "CC is no command"),
+        ("CC", "no-such-cc -O2", "CC names 'no-such-cc', which is no command here"),
+        ("TMPDIR", "/nowhere", "could not be put to work"),
+    ],
 )
 def test_an_environment_that_is_wrong(name, value, said, cache, source, monkeypatch):
     monkeypatch.setenv(name, value)
@@ -184,6 +221,13 @@ def _lives(pid: int) -> bool:
     return not (status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z")
 
 
+def test_a_cc_that_is_not_there_is_said(anew, cache, monkeypatch):
+    monkeypatch.setenv("CC", "no-such-cc")
+    step = MLPStep(**fresh(9, 3, 4, 21, seed=3))
+    assert step.engine == "plain"
+    assert step.why_plain == "$CC names 'no-such-cc', which is no command here. Correct it, or unset it."
+
+
 def test_a_cache_that_cannot_be_written(cache, anew, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("MOREISH_CACHE", str(tmp_path / "file"))
@@ -204,31 +248,57 @@ def test_nobody_else_may_write_there(cache, source, monkeypatch):
             library(source)
 
 
-@needs_compiler
-def test_what_lay_where_others_could_write_is_not_loaded(cache, source, tmp_path, monkeypatch):
-    assert library(source).answer() == 42
-    (kept,) = cache.glob("*.so")
+def _planted(cache: Path, source: Path) -> None:
+    """A library that was never built from the source, under the name of the one that was."""
+    library(source)
+    (kept,) = cache.iterdir()
     stem = kept.name[: -len("0123456789abcdef.so")]
     kept.unlink()
-    other = tmp_path / "other.c"
-    other.write_text(source.read_text().replace("42", "666"))
-    planted = library(other)._name
-    planted = Path(planted)
-    digest = planted.name[-len("0123456789abcdef.so") :]
-    planted.rename(cache / f"{stem}{digest}")
-    cache.chmod(0o777)
-    assert library(source).answer() == 42
+    evil = cache / "evil.c"
+    evil.write_text("int answer(void) { return 666; }\n")
+    assert CC is not None
+    made = cache / "made"
+    subprocess.run([CC, "-shared", "-fPIC", "-o", str(made), str(evil)], check=True)
+    made.rename(cache / f"{stem}{compiled._digest(made.read_bytes())}.so")
+    evil.unlink()
 
 
 @needs_compiler
-def test_another_command_builds_another_library(cache, source, monkeypatch):
+def test_what_others_may_have_put_there_is_not_trusted(cache, source):
+    _planted(cache, source)
+    cache.chmod(0o777)
     assert library(source).answer() == 42
-    monkeypatch.setenv("CC", f"{CC} -DNOTHING")
-    assert library(source).answer() == 42
-    assert len(list(cache.glob("*.so"))) == 2
-    monkeypatch.setenv("CC", "no-such-compiler")
-    with pytest.raises(NotCompiled, match="no-such-compiler"):
+    assert not cache.stat().st_mode & 0o022
+    (kept,) = cache.iterdir()
+    assert library(source).answer() == 42 and list(cache.iterdir()) == [kept]
+
+
+@needs_compiler
+@pytest.mark.parametrize("kind", ["another user's", "a link"])
+def test_a_kept_library_is_a_file_of_the_users(kind, cache, source, monkeypatch):
+    library(source)
+    (kept,) = cache.iterdir()
+    stem = kept.name[: -len("0123456789abcdef.so")]
+    assert compiled._kept(cache, stem) == kept
+    if kind == "a link":
+        kept.rename(cache / "elsewhere")
+        kept.symlink_to(cache / "elsewhere")
+    elif own := os.getuid():
+        monkeypatch.setattr(os, "getuid", lambda: own + 1)
+    else:
+        os.chown(kept, 1, -1)
+    assert compiled._kept(cache, stem) is None
+    assert not kept.is_symlink() and not kept.exists()
+
+
+@needs_compiler
+def test_nobody_may_put_another_directory_in_its_place(cache, source):
+    library(source)
+    cache.parent.chmod(0o777)
+    with pytest.raises(NotCompiled, match=r"anybody may write to .*MOREISH_CACHE"):
         library(source)
+    cache.parent.chmod(0o1777)
+    assert library(source).answer() == 42
 
 
 @needs_compiler

@@ -10,9 +10,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from moreish.errors import UsageError
 from moreish.ops.compiled import NotCompiled, library
-from moreish.ops.plain_step import PlainStep
+from moreish.ops.plain_step import PlainStep, strange_id
 
 SOURCE = Path(__file__).with_name("mlp_step.c")
 PAD = 16
@@ -96,7 +95,11 @@ class CompiledStep:
         return loss
 
     def gradients(self, windows: Int[Tensor, "N c"], targets: Int[Tensor, " N"]) -> tuple[float, Parameters]:
-        """The loss and the gradients by name; nothing changes."""
+        """The loss and the gradients by name; nothing changes.
+
+        Raises:
+            UsageError: an id that is none of the symbols.
+        """
         stored, named = self._laid_out()
         keep = Gradients(**{name: stored[name].data_ptr() for name in stored if name != "b1"})
         at, *held = self._prepared(windows.shape[0], 0.0, keep)
@@ -127,11 +130,6 @@ class CompiledStep:
         named = {name: t if name in ("C", "b2") else t[..., :hidden] for name, t in stored.items()}
         named["W2"] = named["W2"].t()
         return stored, named
-
-
-def strange_id(what: str, symbols: int) -> UsageError:
-    """For ids that no parameters are there for."""
-    return UsageError(f"{what} hold an id that is none of 0 to {symbols - 1}. Use the parameters' own alphabet.")
 
 
 @cache

@@ -20,7 +20,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from moreish.errors import ConfigError, UsageError, did_you_mean
-from moreish.ops.compiled_step import CompiledStep, checked_library, strange_id
+from moreish.ops.compiled_step import CompiledStep, checked_library
 from moreish.ops.normalize import EPSILON, normalize_by_forward
 from moreish.ops.plain_step import PlainStep
 
@@ -109,10 +109,7 @@ class MLPStep:
                 Nothing has changed then.
         """
         windows, targets = self._checked(windows, targets)
-        try:
-            return self._engine.run(windows, targets, lr)
-        except IndexError:
-            raise self._strange(windows) from None
+        return self._engine.run(windows, targets, lr)
 
     def gradients(self, windows: Int[Tensor, "N c"], targets: Int[Tensor, " N"]) -> tuple[float, dict[str, Tensor]]:
         """The loss and the gradient of each parameter, by name. Nothing changes.
@@ -121,10 +118,7 @@ class MLPStep:
             UsageError: as `step`.
         """
         windows, targets = self._checked(windows, targets)
-        try:
-            return self._engine.gradients(windows, targets)
-        except IndexError:
-            raise self._strange(windows) from None
+        return self._engine.gradients(windows, targets)
 
     @torch.no_grad()
     def logits(self, windows: Int[Tensor, "N c"]) -> Float[Tensor, "N V"]:
@@ -187,11 +181,6 @@ class MLPStep:
                 raise UsageError(f"ids are whole numbers, not {windows.dtype} and {targets.dtype}. Use int64.")
             windows, targets = windows.long().cpu(), targets.long().cpu()
         return windows.contiguous(), targets.contiguous()
-
-    def _strange(self, windows: Tensor) -> UsageError:
-        symbols = len(self._engine.p["C"])
-        inside = bool(((windows >= 0) & (windows < symbols)).all())
-        return strange_id("targets" if inside else "windows", symbols)
 
 
 def _engine(

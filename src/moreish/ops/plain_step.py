@@ -19,6 +19,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from moreish.errors import UsageError
+
 MOST_ONE_HOT = 256
 
 
@@ -72,7 +74,11 @@ class PlainStep:
 
     @torch.inference_mode()
     def run(self, windows: Int[Tensor, "N c"], targets: Int[Tensor, " N"], lr: float) -> float:
-        """One step; returns the loss before it."""
+        """One step; returns the loss before it.
+
+        Raises:
+            UsageError: an id that is none of the symbols; nothing has changed.
+        """
         n = windows.shape[0]
         b = self._buffers.get(n)
         if b is None:
@@ -84,7 +90,11 @@ class PlainStep:
 
     @torch.no_grad()
     def gradients(self, windows: Int[Tensor, "N c"], targets: Int[Tensor, " N"]) -> tuple[float, dict[str, Tensor]]:
-        """The loss and the gradients by name; nothing changes."""
+        """The loss and the gradients by name; nothing changes.
+
+        Raises:
+            UsageError: an id that is none of the symbols.
+        """
         n = windows.shape[0]
         b = Buffers(self, n)
         loss = self._forward(b, windows, targets, 0.0)
@@ -103,14 +113,7 @@ class PlainStep:
     def _forward(self, b: Buffers, windows: Tensor, targets: Tensor, momentum: float) -> float:
         """Returns n times the loss."""
         p = self.p
-        if self.dense:
-            torch.index_select(self.eye, 0, windows.view(-1), out=b.one_hot)
-            torch.index_select(self.eye, 0, targets, out=b.wanted)
-            torch.mm(b.one_hot, p["C"], out=b.emb)
-        else:
-            if not 0 <= int(targets.min()) <= int(targets.max()) < p["W2"].shape[1]:
-                raise IndexError("a target that is no symbol")  # now, before any statistic has moved
-            torch.index_select(p["C"], 0, windows.view(-1), out=b.emb)
+        self._choose(b, windows, targets)
         torch.mm(b.mean_of, b.x, out=b.x_mean)
         b.x.sub_(b.x_mean)
         torch.mm(b.x, p["W1"], out=b.centred)
@@ -130,6 +133,26 @@ class PlainStep:
         if not self.dense:
             return -b.log_probs.gather(1, targets[:, None]).sum().item()
         return -torch.dot(b.flat_log_probs, b.flat_wanted).item()
+
+    def _choose(self, b: Buffers, windows: Tensor, targets: Tensor) -> None:
+        """The windows' embeddings, and the targets' rows: all ids are met here, before anything changes.
+
+        Raises:
+            UsageError: an id that is none of the symbols.
+        """
+        p, what = self.p, "windows"
+        try:
+            if self.dense:
+                torch.index_select(self.eye, 0, windows.view(-1), out=b.one_hot)
+                what = "targets"
+                torch.index_select(self.eye, 0, targets, out=b.wanted)
+                torch.mm(b.one_hot, p["C"], out=b.emb)
+            else:
+                torch.index_select(p["C"], 0, windows.view(-1), out=b.emb)
+                what = "targets"
+                torch.index_select(p["b2"], 0, targets)  # for its check; a hundredth of the step
+        except IndexError:
+            raise strange_id(what, len(p["C"])) from None
 
     def _keep(self, b: Buffers, momentum: float) -> None:
         """Move the running statistics. Their variance is the unbiased one, whatever the batch is normalised by."""
@@ -170,3 +193,8 @@ class PlainStep:
             p["C"].addmm_(b.one_hot_t, b.d_emb, alpha=by)
         else:
             p["C"].index_add_(0, windows.view(-1), b.d_emb, alpha=by)
+
+
+def strange_id(what: str, symbols: int) -> UsageError:
+    """For ids that no parameters are there for."""
+    return UsageError(f"{what} hold an id that is none of 0 to {symbols - 1}. Use the parameters' own alphabet.")

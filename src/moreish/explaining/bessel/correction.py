@@ -3,7 +3,7 @@
 Three places divide, or take what was divided: the batch while learning, the variance that is stored, the evaluation.
 At several batch sizes: how far both estimates are from the true variance of a network's own pre-activations, what the
 divisor does to activations and gradients, and what each pair of divisors costs at evaluation, in a network that learns
-briefly. The sentences are in bessel_words.py.
+briefly. The sentences are in words.py.
 
 Source: Ioffe and Szegedy 2015, algorithms 1 and 2; Karpathy, makemore part 4, exercise 3.
 """

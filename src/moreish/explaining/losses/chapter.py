@@ -1,6 +1,6 @@
 """The losses, as a chapter's data: what each is, its gradient, when it serves and when not, and what it is checked by.
 
-Figures are measured in loss_figures.py; loss_page.py puts both on `docs/losses.md`.
+Figures are measured in figures.py; page.py puts both on `docs/losses.md`.
 """
 
 from __future__ import annotations

@@ -158,11 +158,15 @@ class Tape:
 
     @_unseen
     def text(self, width: int = 100) -> str:
-        """A table of all tensors, and the rules, in lines of at most `width` columns."""
+        """A table of all tensors, and the rules, in lines of at most `width` columns of a terminal; 40 at least."""
         return table.text(self.records, self.ends, self.rules(), self.problem, width)
 
     def svg(self, dark: bool = False, width: int = 960) -> str:
-        """The graph, drawn."""
+        """The graph, drawn: SVG text, `width` pixels (px) wide at most.
+
+        Raises:
+            UsageError: nothing was recorded, or more than can be seen, or `width` leaves no room.
+        """
         return diagram.draw(self.graph(), dark=dark, width=width)
 
     def __str__(self) -> str:
