@@ -319,3 +319,9 @@ def test_a_model_is_drawn_too(small):
 def test_what_cannot_be_done_is_refused(asked, kind, said, small):
     with pytest.raises(kind, match=said):
         backprop(corpus=small, **asked)
+
+
+def test_the_drawing_of_a_whole_network_has_its_gradients():
+    found = backprop("dinosaurs", model="one-layer")
+    *weights, loss = found.graph().nodes
+    assert weights and all(node.value and node.gradient for node in weights) and loss.is_end

@@ -204,6 +204,14 @@ def test_what_is_done_so_far_is_judged():
     assert found.status == "not done" and found.remaining == asked.nodes
 
 
+def test_what_is_still_none_excuses_no_other_error():
+    blank = EXERCISES["neuron"].blank
+    eats = blank.replace("    return locals()", "    raise MemoryError\n    return locals()")
+    assert judge(EXERCISES["neuron"], eats).status == "broken"
+    waits = blank.replace("    return locals()", "    scaled = dz * 2\n    return locals()")
+    assert judge(EXERCISES["neuron"], waits).status == "not done"
+
+
 def test_messages_speak_of_shapes_and_numbers():
     found = judge(exercise("broadcasting"), changed("broadcasting", "dgrid.sum(0, keepdim=True)", "dgrid"))
     assert "sum(0, keepdim=True)" in found.message and "(4, 6); that of row is (1, 6)" in found.message

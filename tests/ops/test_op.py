@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from op_cases import CASES, Case, drawn, fixed, ops, turned
 from torch import Tensor
 
+from moreish.errors import UsageError
 from moreish.ops import affine, arithmetic, normalize, pointwise
 from moreish.ops.gates import lstm_step
 from moreish.ops.op import Op, by_autograd, by_hand, compare, told
@@ -183,8 +184,14 @@ def test_compare_names_the_worst_entry_of_a_wrong_gradient():
 
 
 def test_a_backward_may_ask_only_for_what_its_forward_has():
-    with pytest.raises(AssertionError, match="asks for"):
+    with pytest.raises(UsageError, match="asks for weights, which"):
         Op(pointwise.tanh_forward, lambda gradient, weights: {})
+
+
+@pytest.mark.parametrize("got", [lambda g: (g,), lambda g: g, lambda g: {"y": g}], ids=["tuple", "tensor", "other"])
+def test_a_backward_returns_gradients_by_name(got):
+    with pytest.raises(UsageError, match="Return a dict such as"):
+        compare(Op(pointwise.tanh_forward, lambda gradient: got(gradient)), torch.ones(2))
 
 
 def cut(x: Tensor, *, at: int = 1) -> tuple[Tensor, Tensor]:
@@ -222,7 +229,7 @@ def test_what_a_forward_does_not_take_is_refused_by_hand_too():
             affine.linear(x, w, **wrong)
     with pytest.raises(TypeError, match="weight"), by_hand():
         affine.linear(x)
-    with by_hand(), pytest.raises(RuntimeError, match="no gradient by hand reaches mask"):
+    with by_hand(), pytest.raises(UsageError, match="no gradient by hand reaches mask"):
         pointwise.dropout(drawn(2), drawn(2)).sum().backward()
 
 

@@ -28,6 +28,8 @@ from typing import Any, Generic, ParamSpec, TypeVar
 import torch
 from torch import Tensor
 
+from moreish.errors import UsageError
+
 P = ParamSpec("P")
 R = TypeVar("R")
 Gradients = dict[str, Tensor]
@@ -110,7 +112,11 @@ class Op(Generic[P, R]):
         # An option that a call leaves out is at the forward's default for the backward too.
         self.wanted_options = {name: parameters[name].default for name in self.options if name in wanted}
         strange = set(wanted) - {"output", *self.inputs, *self.options, *keeps}
-        assert not strange, f"{self.__name__}: its backward asks for {strange}, which its forward does not have"
+        if strange:
+            raise UsageError(
+                f"{self.__name__}: its backward asks for {', '.join(sorted(strange))}, which its forward does not "
+                f"have. It may ask for: gradient, output, {', '.join([*parameters, *keeps])}."
+            )
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         if (self.always or _open) and torch.is_grad_enabled():
@@ -171,11 +177,15 @@ class _ByHand(torch.autograd.Function):
         named |= zip(op.keeps, saved[len(saved) - len(op.keeps) :])
         named |= {name: ctx.options.get(name, default) for name, default in op.wanted_options.items()}
         got = op.backward(gradients if ctx.several else gradients[0], **named)
+        if not isinstance(got, dict) or not got.keys() <= set(op.inputs):
+            said = f"keys {', '.join(map(str, got))}" if isinstance(got, dict) else type(got).__name__
+            raise UsageError(
+                f"{op.__name__}: its backward returned {said}, not the gradients by the names of its inputs. Return a "
+                f"dict such as {{{op.inputs[0]!r}: ...}}."
+            )
         needed = list(zip(op.inputs, ctx.needs_input_grad[2:]))
         if missing := [name for name, need in needed if need and name not in got]:
-            raise RuntimeError(
-                f"{op.__name__}: no gradient by hand reaches {', '.join(missing)}, a constant. Detach it."
-            )
+            raise UsageError(f"{op.__name__}: no gradient by hand reaches {', '.join(missing)}, a constant. Detach it.")
         return (None, None, *(got[name] if need else None for name, need in needed))
 
 

@@ -110,11 +110,11 @@ def _diagnosed(
         ends = as_tensor(submission.ends_with(truths[0], aliased[0])) if aliased else None
         if problem is None and ends is not None and not truths[0].is_right(aliased[0], ends):
             return _changed_in_place(exercise, submission, truths, results, aliased, remaining)
+        if problem is not None and (not remaining or "NoneType" not in str(problem)):
+            raise problem  # a derivative that is still None explains no other error
         if remaining:
             fine = [n for n in exercise.nodes if n in right]
             return Grade(exercise.id, NOT_DONE, _to_do(fine, remaining), remaining=remaining)
-        if problem is not None:
-            raise problem
         return _only_together(exercise, results, done)
     first = own[0]
     failure = failures.get(first)

@@ -27,7 +27,7 @@ from moreish.explaining.grains.lecture_net import (
     fused_backward,
 )
 from moreish.explaining.grains.verdicts import NEARBY, Both, Compared, apart, judge, moved
-from moreish.explaining.grains.whole_model import model_gradients
+from moreish.explaining.grains.whole_model import brief, model_gradients
 from moreish.learning.batches import Batches
 from moreish.models.catalog import MODELS, find_model
 from moreish.models.model import check_whole
@@ -39,8 +39,6 @@ GRAINS = ("atomic", "fused", "step")
 HIDDEN, EMBEDDING, BATCH, CONTEXT = 64, 10, 32, 3
 """The lecture's sizes."""
 MOST = 10**5
-SHOWN = 4
-"""Numbers of a tensor that a drawing shows."""
 
 
 @dataclass(frozen=True)
@@ -237,14 +235,6 @@ def _nodes(grain: str, values: Named, gradients: Named) -> tuple[Node, ...]:
         )
         for name, (op, parents) in steps.items()
     )  # fmt: skip
-
-
-def brief(tensor: Tensor) -> str:
-    """The first numbers of a tensor, for a drawing."""
-    flat = tensor.flatten()
-    digits = "g" if tensor.is_floating_point() else "d"
-    shown = [f"{x:.3g}" if digits == "g" else str(x) for x in flat[:SHOWN].tolist()]
-    return " ".join(shown) + (" …" if len(flat) > SHOWN else "")
 
 
 def _cells(row: Compared) -> tuple[str, str, str, str, str]:

@@ -18,6 +18,9 @@ from moreish.ops.loss import cross_entropy
 from moreish.ops.op import by_autograd, by_hand
 from moreish.text.corpus import Corpus
 
+SHOWN = 4
+"""Numbers of a tensor that a drawing shows."""
+
 
 def model_gradients(
     entry: Entry, corpus: Corpus, batches: Batches, seed: int, settings: dict[str, Any]
@@ -41,7 +44,11 @@ def model_gradients(
     noise = _noise(model, batch, list(mine))
     found = [Both(name, mine[name], theirs[name], mine64[name], theirs64[name], noise[name]) for name in reversed(mine)]
     parameters = dict(model.named_parameters())
-    nodes = [Node(name, "", tuple(parameters[name].shape)) for name in mine]
+    nodes = [
+        Node(name, "", tuple(p.shape), (), brief(p), brief(mine[name]))
+        for name, p in parameters.items()
+        if name in mine
+    ]
     return found, loss, (*nodes, Node("loss", entry.name, (), tuple(mine), f"{loss:.4f}", "1", is_end=True))
 
 
@@ -64,3 +71,11 @@ def _gradients(model: LanguageModel[Any], batch: Batch, hand: bool) -> tuple[flo
         loss = cross_entropy(batch.logits(model), batch.targets)
         got = torch.autograd.grad(loss, parameters, allow_unused=True)
     return loss.item(), {name: torch.zeros_like(p) if g is None else g for name, p, g in zip(names, parameters, got)}
+
+
+def brief(tensor: Tensor) -> str:
+    """The first numbers of a tensor, for a drawing."""
+    flat = tensor.flatten()
+    digits = "g" if tensor.is_floating_point() else "d"
+    shown = [f"{x:.3g}" if digits == "g" else str(x) for x in flat[:SHOWN].tolist()]
+    return " ".join(shown) + (" …" if len(flat) > SHOWN else "")
