@@ -112,7 +112,11 @@ def test_without_a_home(there):
 def test_ctrl_c_ends_at_once_and_harms_nothing(there):
     env = {**os.environ, **QUICK, "MOREISH_CACHE": str(there / "cache")}
     command = [*PROGRAM, "train", "list.txt", "--model", "one-layer", "--steps", "1000000000", "--run", "run"]
-    going = subprocess.Popen(command, cwd=there, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # Started in the background of a shell, the tests ignore Ctrl-C, and a process inherits that.
+    going = subprocess.Popen(
+        command, cwd=there, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     try:
         deadline = time.monotonic() + 50
         while not list(there.glob("run/**/events.jsonl")):
