@@ -43,3 +43,11 @@ def test_the_python_in_the_readme_runs(elsewhere):
     assert len(PYTHON) == 2
     for code in PYTHON:
         exec(compile(code, "README.md", "exec"), {})  # the README's own words
+
+
+def test_the_python_on_gradients_runs(elsewhere):
+    page = (Path(__file__).parents[1] / "docs" / "gradients.md").read_text(encoding="utf-8")
+    programs = re.findall(r"^```python\n(.+?)^```", page, re.S | re.M)
+    assert len(programs) == 3
+    for code in programs:
+        exec(compile(code, "gradients.md", "exec"), {"__name__": "page"})
