@@ -64,9 +64,9 @@ def test_why_the_step_is_plain_is_said(moreish, monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_it_is_drawn(dark, moreish):
-    ran = moreish("backprop", "list.txt", "--plot", "out.svg", *["--dark"] * dark)
+    ran = moreish("backprop", "list.txt", "--plot", "new/out.svg", *["--dark"] * dark)
     assert ran.code == 0 and ran.lines[-1].startswith("All 26")
-    assert "<svg" in Path("out.svg").read_text(encoding="utf-8")
+    assert "<svg" in Path("new/out.svg").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_it_is_drawn(dark, moreish):
         (["--batch", "1"], 2, "BatchNorm needs two windows"),
         (["--hidden", "1e3"], 2, "not a whole number"),
         (["--plot", "x.png"], 2, "does not end in .svg"),
-        (["--plot", "nowhere/x.svg"], 1, "not a directory"),
+        (["--plot", "list.txt/x.svg"], 1, "cannot make the directory list.txt"),
         (["--dark"], 2, "--dark is for the drawing"),
         (["--model", "transformer", "--embedding", "4"], 2, "no setting 'embedding'"),
     ],

@@ -106,8 +106,6 @@ def of_one_tensor() -> Iterator[Case]:
     inside = torch.tensor([[True, True, False], [True, False, False], [True, True, True]])
     yield Case(arithmetic.line_totals, "three lines", (drawn(6, 4), inside))
     yield Case(arithmetic.line_totals, "one place", (drawn(1, 1), torch.ones(1, 1, dtype=torch.bool)))
-    yield Case(loss.mean_square, "(3, 4)", (drawn(3, 4),), {"times": 0.3})
-    yield Case(loss.mean_square, "one", (drawn(1),), {"times": 2.0})
     for count in (1, 2, 4):
         yield Case(convolve.fuse, f"by {count}", (drawn(3, 4, 2),), {"count": count})
     yield from (Case(convolve.gated, str(shape), (drawn(*shape),)) for shape in ((2,), (3, 4), (2, 3, 6)))

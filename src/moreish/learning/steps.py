@@ -21,7 +21,8 @@ from moreish.models.model import LanguageModel, device_of, place
 from moreish.models.ngram import NGram, NGramConfig
 from moreish.models.one_layer import OneLayer
 from moreish.ops.arithmetic import add
-from moreish.ops.loss import expected_nats, mean_square
+from moreish.ops.loss import expected_nats
+from moreish.ops.losses import l2_penalty
 from moreish.ops.op import by_hand
 from moreish.text.alphabet import Alphabet
 from moreish.text.lines import Lines
@@ -109,7 +110,7 @@ def descend(model: OneLayer, pairs: Grams, recipe: Recipe) -> Iterator[tuple[int
     for step in range(1, recipe.steps + 1):
         with by_hand() if recipe.by_hand else nullcontext():
             nats: Tensor = expected_nats(model.score(every_symbol), weights)
-            loss = add(nats, mean_square(model.weight, times=recipe.weight_decay))
+            loss = add(nats, l2_penalty(model.weight, coefficient=2 * recipe.weight_decay / model.weight.numel()))
         (gradient,) = torch.autograd.grad(loss, [model.weight])
         if not math.isfinite(loss.item()) or not bool(gradient.isfinite().all()):
             raise MoreishError(

@@ -33,12 +33,10 @@ def cross_entropy_backward(gradient: Tensor, logits: Tensor, targets: Tensor, sm
     """
     d = (logits - logits.amax(-1, keepdim=True)).exp()
     d.div_(d.sum(-1, keepdim=True))  # a softmax over few symbols takes ten times as long
-    counted = targets != IGNORE
-    own = targets.long().clamp_min(0)[:, None]
-    d.scatter_add_(1, own, d.new_full((1, 1), smoothing - 1).expand(len(d), 1))
+    d.scatter_add_(1, where(targets), d.new_full((1, 1), smoothing - 1).expand(len(d), 1))
     if smoothing:
         d.sub_(smoothing / logits.shape[1])
-    return {"logits": d.mul_((counted * (gradient / counted.sum()))[:, None])}
+    return {"logits": d.mul_(shares(gradient, targets)[:, None])}
 
 
 def expected_nats_forward(logits: Float[Tensor, "N V"], weights: Float[Tensor, "N V"]) -> Float[Tensor, ""]:
@@ -53,16 +51,16 @@ def expected_nats_backward(gradient: Tensor, logits: Tensor, weights: Tensor) ->
     return {"logits": (said - weights) * gradient, "weights": -log_p * gradient}
 
 
-def mean_square_forward(weight: Float[Tensor, ...], *, times: float) -> Float[Tensor, ""]:
-    """`times` the mean of all weights squared: the lecture's regularisation, which pulls probabilities to even ones."""
-    return times * weight.square().mean()
+def where(targets: Int[Tensor, " N"]) -> Int[Tensor, "N 1"]:
+    """The column of each row's target; any, for one that does not count."""
+    return targets.long().clamp_min(0)[:, None]
 
 
-def mean_square_backward(gradient: Tensor, weight: Tensor, times: float) -> Gradients:
-    """dw = 2 times w / n."""
-    return {"weight": weight * (gradient * (2 * times / weight.numel()))}
+def shares(gradient: Float[Tensor, ""], targets: Int[Tensor, " N"]) -> Float[Tensor, " N"]:
+    """What each row gets of a mean's gradient: g / n where its target counts, else 0."""
+    counted = targets != IGNORE
+    return counted * (gradient / counted.sum())
 
 
 cross_entropy = Op(cross_entropy_forward, cross_entropy_backward)
 expected_nats = Op(expected_nats_forward, expected_nats_backward)
-mean_square = Op(mean_square_forward, mean_square_backward)

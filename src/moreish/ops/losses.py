@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from moreish.ops.loss import shares, where
 from moreish.ops.op import Gradients, Op
 from moreish.shapes import IGNORE
 
@@ -29,9 +30,9 @@ def negative_log_likelihood_forward(
 
 def negative_log_likelihood_backward(gradient: Tensor, log_probabilities: Tensor, targets: Tensor) -> Gradients:
     """The target's own entry is the only one looked at: d[n, t] = -g / n, all others 0."""
-    share = _shares(gradient, targets)[:, None]
+    share = shares(gradient, targets)[:, None]
     d = torch.zeros_like(log_probabilities, memory_format=torch.contiguous_format)
-    return {"log_probabilities": d.scatter_(1, _own(targets), -share)}
+    return {"log_probabilities": d.scatter_(1, where(targets), -share)}
 
 
 def focal_forward(
@@ -42,7 +43,7 @@ def focal_forward(
     Source: Lin, Goyal, Girshick, He and Dollár 2017, equation 4, with a softmax over V symbols for their sigmoid, and
     without their weights of classes. gamma = 0 is the cross-entropy; gamma may be any number from 0.
     """
-    log_p = torch.log_softmax(logits, -1).gather(1, _own(targets))[:, 0]
+    log_p = torch.log_softmax(logits, -1).gather(1, where(targets))[:, 0]
     nats = -(-torch.expm1(log_p)).pow(gamma) * log_p  # expm1, because 1 - p of a p near 1 has no digits left
     return _mean(nats, targets)
 
@@ -55,14 +56,14 @@ def focal_backward(gradient: Tensor, logits: Tensor, targets: Tensor, gamma: flo
     dz = w (p - 1[t]) g / n: the cross-entropy's gradient, times w.
     """
     log_probabilities = torch.log_softmax(logits, -1)
-    own = _own(targets)
+    own = where(targets)
     log_p = log_probabilities.gather(1, own)
     q = -torch.expm1(log_p)
     ratio = torch.where(q > 0, -log_p / q, 1.0)
     weight = q.pow(gamma) * torch.addcmul(torch.ones_like(q), log_p.exp(), ratio, value=gamma)
     d = log_probabilities.exp()
     d.scatter_(1, own, -q)  # p_t - 1, to its last digit
-    return {"logits": d.mul_(weight * _shares(gradient, targets)[:, None])}
+    return {"logits": d.mul_(weight * shares(gradient, targets)[:, None])}
 
 
 def z_loss_forward(
@@ -79,7 +80,7 @@ def z_loss_forward(
 def z_loss_backward(gradient: Tensor, logits: Tensor, targets: Tensor, coefficient: float) -> Gradients:
     """d log Z / dz = p, so dz = 2 coefficient log Z p g / n: all of a row's logits are moved, the likely ones most."""
     log_z = torch.logsumexp(logits, -1, keepdim=True)
-    share = _shares(gradient, targets)[:, None]
+    share = shares(gradient, targets)[:, None]
     return {"logits": (logits - log_z).exp().mul_(2 * coefficient * log_z * share)}
 
 
@@ -102,7 +103,7 @@ def confidence_penalty_backward(gradient: Tensor, logits: Tensor, targets: Tenso
     log_probabilities = torch.log_softmax(logits, -1)
     p = log_probabilities.exp()
     minus_entropy = torch.linalg.vecdot(p, log_probabilities)[:, None]
-    share = _shares(gradient, targets)[:, None]
+    share = shares(gradient, targets)[:, None]
     return {"logits": (log_probabilities - minus_entropy).mul_(p).mul_(coefficient * share)}
 
 
@@ -130,17 +131,6 @@ def l1_penalty_backward(gradient: Tensor, weight: Tensor, coefficient: float) ->
     choice, and one of the subgradients).
     """
     return {"weight": weight.sign().mul_(coefficient * gradient)}
-
-
-def _own(targets: Tensor) -> Tensor:
-    """Where each row's target stands, [N 1]; anywhere, for one that does not count."""
-    return targets.long().clamp_min(0)[:, None]
-
-
-def _shares(gradient: Tensor, targets: Tensor) -> Tensor:
-    """What of the gradient each row gets, [N]: g / n where it counts, else 0."""
-    counted = targets != IGNORE
-    return counted * (gradient / counted.sum())
 
 
 def _mean(nats: Tensor, targets: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from moreish.errors import UsageError
-from moreish.faces.cli.console import check_out, note, print_json, stdout, working, write_out
+from moreish.faces.cli.console import note, print_json, stdout, working, write_out
 from moreish.faces.cli.options import (
     OUTPUT,
     Column,
@@ -19,6 +19,7 @@ from moreish.faces.cli.options import (
     read_options,
     whole,
 )
+from moreish.faces.cli.plots import check_drawing
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -70,7 +71,9 @@ def backprop(
     ] = 32,
     plot: Annotated[
         str | None,
-        typer.Option("--plot", metavar="FILE", help="Draw the computation into this SVG file.", rich_help_panel=OUTPUT),
+        typer.Option(
+            "--plot", metavar="FILE", help="Draw it into this .svg file. Its directory is made.", rich_help_panel=OUTPUT
+        ),
     ] = None,
     dark: Annotated[bool, typer.Option("--dark", help="Draw on a dark ground.", rich_help_panel=OUTPUT)] = False,
     symbols: Symbols = "characters",
@@ -89,9 +92,7 @@ def backprop(
     """
     options = read_options(encoding, normalize, column, field)
     if plot is not None:
-        if not plot.lower().endswith(".svg"):
-            raise UsageError(f"--plot draws SVG: {plot!r:.80} does not end in .svg. Call it backprop.svg, say.")
-        check_out(plot, source, "--plot")
+        check_drawing(plot, source)
     elif dark:
         raise UsageError("--dark is for the drawing. Give it a file: --plot backprop.svg.")
     from moreish.explaining.drawing.diagram import draw

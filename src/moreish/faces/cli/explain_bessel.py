@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from moreish.faces.cli.console import check_out, note, print_json, stdout, working
+from moreish.faces.cli.console import note, print_json, stdout, working
 from moreish.faces.cli.options import OUTPUT, Column, Encoding, Field, Json, Normalize, read_options, whole
+from moreish.faces.cli.plots import check_figure, write_figure
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -48,7 +49,7 @@ def bessel(
     Example: moreish explain bessel names --plot bessel.png
     """
     options = read_options(encoding, normalize, column, field)
-    ending = None if plot is None else _check_plot(plot, source)
+    ending = None if plot is None else check_figure(plot, source)
     from moreish.explaining.bessel.correction import Bessel, measured
     from moreish.text.corpus import Corpus
 
@@ -65,7 +66,9 @@ def bessel(
                 update(event.done, event.total)
     assert found is not None
     if plot is not None and ending is not None:
-        _write_plot(found, plot, ending)
+        from moreish.faces.plot_bessel import bessel_figure
+
+        write_figure(bessel_figure(found), plot, ending)
     if json:
         print_json(found.to_dict())
         return
@@ -156,26 +159,3 @@ def _grid(heads: list[str], side: str) -> Table:
         table.add_column(justify="right" if side == "r" else "left")
     table.add_row(*(Text(head, "dim") for head in heads))
     return table
-
-
-def _check_plot(plot: str, source: str) -> str:
-    """The figure's format; its directory is made, so that nothing is refused after the measuring."""
-    from pathlib import Path
-
-    from moreish.faces.plot import check_plot
-    from moreish.storage import make_directory
-
-    ending = check_plot(plot)
-    make_directory(Path(plot).parent)
-    check_out(plot, source, "--plot")
-    return ending
-
-
-def _write_plot(found: Bessel, plot: str, ending: str) -> None:
-    from pathlib import Path
-
-    from moreish.faces.plot import rendered
-    from moreish.faces.plot_bessel import bessel_figure
-    from moreish.storage import write_file
-
-    write_file(Path(plot), rendered(bessel_figure(found), ending))

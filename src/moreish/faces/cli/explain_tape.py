@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from moreish.errors import UsageError
-from moreish.faces.cli.console import check_out, print_json, stdout
+from moreish.faces.cli.console import print_json, stdout, write_out
 from moreish.faces.cli.options import OUTPUT, Json
+from moreish.faces.cli.plots import check_drawing
 
 
 def tape(
@@ -39,32 +40,14 @@ def tape(
     if dark and plot is None:
         raise UsageError("--dark is about the drawing. Give --plot FILE.svg too, or leave it out.")
     if plot is not None:
-        _check_plot(plot, file)
+        check_drawing(plot, file)
     from moreish.explaining.taping.script import tape_of
 
     found = tape_of(file, require_grad)
     if plot is not None:
-        from pathlib import Path
-
-        from moreish.storage import write_file
-
-        write_file(Path(plot), found.svg(dark).encode())
+        write_out(plot, found.svg(dark))
     if json:
         print_json(found.to_dict())
         return
     console = stdout()
     console.print(found.text(console.width), markup=False, soft_wrap=True)
-
-
-def _check_plot(plot: str, file: str) -> None:
-    """Refuse what is no place for a drawing; its directory is made, so that nothing is refused after the run."""
-    from pathlib import Path
-
-    from moreish.storage import make_directory
-
-    if Path(plot).suffix.lower() != ".svg":
-        raise UsageError(f"--plot {plot!r:.80} does not end in .svg. Give a file such as graph.svg.")
-    if Path(plot).absolute() == Path(file).absolute():
-        raise UsageError(f"{plot} is the file that is run, and would be lost. Give another file to --plot.")
-    make_directory(Path(plot).parent)
-    check_out(plot, "", "--plot")

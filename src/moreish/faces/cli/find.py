@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from moreish.faces.cli.console import check_out, note, print_json, stdout, working
+from moreish.faces.cli.console import note, print_json, stdout, working
 from moreish.faces.cli.learn import parse_settings
 from moreish.faces.cli.options import (
     OUTPUT,
@@ -25,6 +25,7 @@ from moreish.faces.cli.options import (
     read_options,
     whole,
 )
+from moreish.faces.cli.plots import check_figure, write_figure
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -114,7 +115,7 @@ def find_lr(
     """
     options = read_options(encoding, normalize, column, field)
     asked = parse_settings(context.args, model)
-    ending = None if plot is None else _check_plot(plot, source)
+    ending = None if plot is None else check_figure(plot, source)
     from moreish.learning.finder import FoundRate, tries
     from moreish.text.corpus import Corpus
 
@@ -136,7 +137,9 @@ def find_lr(
                 update(event.done, event.total)
     assert found is not None
     if plot is not None and ending is not None:
-        _write_plot(found, plot, ending)
+        from moreish.faces.plot import rate_figure
+
+        write_figure(rate_figure(found), plot, ending)
     if json:
         print_json(found.to_dict())
         return
@@ -191,28 +194,6 @@ def rates_table(found: FoundRate, width: int) -> RenderableType:
     if found.diverges_at is not None:
         parts.append(Text(f"From {found.diverges_at:g} on learning explodes.", "dim"))
     return Group(*parts)
-
-
-def _check_plot(plot: str, source: str) -> str:
-    """The figure's format; its directory is made, so that nothing is refused after the search."""
-    from pathlib import Path
-
-    from moreish.faces.plot import check_plot
-    from moreish.storage import make_directory
-
-    ending = check_plot(plot)
-    make_directory(Path(plot).parent)
-    check_out(plot, source, "--plot")
-    return ending
-
-
-def _write_plot(found: FoundRate, plot: str, ending: str) -> None:
-    from pathlib import Path
-
-    from moreish.faces.plot import rate_figure, rendered
-    from moreish.storage import write_file
-
-    write_file(Path(plot), rendered(rate_figure(found), ending))
 
 
 def _next(source: str, model: str, rate: float, settings: list[str]) -> str:
