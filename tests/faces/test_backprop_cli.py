@@ -80,7 +80,7 @@ def test_it_is_drawn(dark, moreish):
         (["--hidden", "1e3"], 2, "not a whole number"),
         (["--plot", "x.png"], 2, "does not end in .svg"),
         (["--plot", "list.txt/x.svg"], 1, "cannot make the directory list.txt"),
-        (["--dark"], 2, "--dark is for the drawing"),
+        (["--dark"], 2, "--dark is about the drawing"),
         (["--model", "transformer", "--embedding", "4"], 2, "no setting 'embedding'"),
     ],
 )

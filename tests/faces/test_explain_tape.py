@@ -125,7 +125,7 @@ def test_what_is_wrong_with_a_file_is_one_line(moreish, monkeypatch, text, code,
     [
         (["nosuch.py"], 1, "cannot read nosuch.py"),
         (["."], 1, "cannot read ."),
-        (["own.py", "--dark"], 2, "Give --plot FILE.svg too"),
+        (["own.py", "--dark"], 2, "Give --plot FILE too"),
         (["own.py", "--plot", "graph.png"], 2, "does not end in .svg"),
         (["own.svg", "--plot", "./own.svg"], 2, "would be lost"),
     ],

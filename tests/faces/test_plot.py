@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("matplotlib")
 
 from moreish.errors import UsageError
-from moreish.faces.plot import FORMATS, check_plot, rate_figure, rendered
+from moreish.faces.plot import DARK, FORMATS, LIGHT, check_plot, rate_figure, rendered
 from moreish.learning.curve import read_curve
 from moreish.learning.finder import FoundRate, Point
 
@@ -89,14 +89,16 @@ def test_each_format_is_what_it_says_and_the_same_each_time():
     assert root.tag.endswith("}svg") and "suggestion:" in " ".join(root.itertext())
 
 
-def test_the_paper_is_opaque_so_that_a_dark_page_does_not_swallow_the_ink():
-    data = rendered(rate_figure(found_on(), 2.0, 2.0), "png")
+@pytest.mark.parametrize("look", [LIGHT, DARK])
+def test_the_paper_is_opaque_so_that_no_page_swallows_the_ink(look):
+    data = rendered(rate_figure(found_on(), 2.0, 2.0, look), "png")
     at, pixels = 8, b""
     while at < len(data):
         size, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
         pixels += data[at + 8 : at + 8 + size] if kind == b"IDAT" else b""
         at += size + 12
-    assert tuple(zlib.decompress(pixels)[1:5]) == (255, 255, 255, 255), "the first pixel: red, green, blue, alpha"
+    paper = bytes.fromhex(look.paper[1:])
+    assert zlib.decompress(pixels)[1:5] == paper + b"\xff", "the first pixel: red, green, blue, alpha"
 
 
 @pytest.mark.parametrize("path, ending", [("lr.png", "png"), ("a/b.c/LR.SVG", "svg"), ("x.y.pdf", "pdf")])

@@ -6,10 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from moreish.errors import UsageError
-from moreish.faces.cli.console import note, print_json, stdout, working, write_out
+from moreish.faces.cli.console import note, print_json, stdout, working
 from moreish.faces.cli.options import (
-    OUTPUT,
     Column,
     Encoding,
     Field,
@@ -19,7 +17,7 @@ from moreish.faces.cli.options import (
     read_options,
     whole,
 )
-from moreish.faces.cli.plots import check_drawing
+from moreish.faces.cli.plots import Dark, Drawing, check_drawing, write_drawing
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -69,13 +67,8 @@ def backprop(
             rich_help_panel=SIZES,
         ),
     ] = 32,
-    plot: Annotated[
-        str | None,
-        typer.Option(
-            "--plot", metavar="FILE", help="Draw it into this .svg file. Its directory is made.", rich_help_panel=OUTPUT
-        ),
-    ] = None,
-    dark: Annotated[bool, typer.Option("--dark", help="Draw on a dark ground.", rich_help_panel=OUTPUT)] = False,
+    plot: Drawing = None,
+    dark: Dark = False,
     symbols: Symbols = "characters",
     column: Column = None,
     field: Field = None,
@@ -91,10 +84,7 @@ def backprop(
     Example: moreish backprop --model mlp-bn --seed 0
     """
     options = read_options(encoding, normalize, column, field)
-    if plot is not None:
-        check_drawing(plot, source)
-    elif dark:
-        raise UsageError("--dark is for the drawing. Give it a file: --plot backprop.svg.")
+    check_drawing(plot, source, dark)
     from moreish.explaining.drawing.diagram import draw
     from moreish.explaining.grains.backprop import backprop as compare
     from moreish.text.corpus import Corpus
@@ -108,8 +98,7 @@ def backprop(
             model=model, seed=seed, grain=grain, hidden=hidden, embedding=embedding, batch=batch, context=context,
             corpus=corpus,
         )  # fmt: skip
-    if plot is not None:
-        write_out(plot, draw(found.graph(), dark=dark))
+    write_drawing(plot, lambda dark: draw(found.graph(), dark=dark), dark, quiet=json)
     if json:
         print_json(found.to_dict())
     else:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from moreish.faces.cli.console import note, print_json, stdout, working
-from moreish.faces.cli.options import OUTPUT, Column, Encoding, Field, Json, Normalize, read_options, whole
-from moreish.faces.cli.plots import check_figure, write_figure
+from moreish.faces.cli.options import Column, Encoding, Field, Json, Normalize, read_options, whole
+from moreish.faces.cli.plots import Dark, Plot, check_figure, write_figure
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -27,13 +28,8 @@ def bessel(
     seed: Annotated[
         int, typer.Option("--seed", parser=whole, metavar="N", help="Of the weights and of all that is drawn.")
     ] = 0,
-    plot: Annotated[
-        str | None,
-        typer.Option(
-            "--plot", metavar="FILE", rich_help_panel=OUTPUT,
-            help="Draw the bias and the losses into this file: .png, .svg or .pdf. Its directory is made.",
-        ),
-    ] = None,
+    plot: Plot = None,
+    dark: Dark = False,
     column: Column = None,
     field: Field = None,
     encoding: Encoding = "utf-8",
@@ -49,7 +45,7 @@ def bessel(
     Example: moreish explain bessel names --plot bessel.png
     """
     options = read_options(encoding, normalize, column, field)
-    ending = None if plot is None else check_figure(plot, source)
+    check_figure(plot, source, dark)
     from moreish.explaining.bessel.correction import Bessel, measured
     from moreish.text.corpus import Corpus
 
@@ -65,10 +61,9 @@ def bessel(
             else:
                 update(event.done, event.total)
     assert found is not None
-    if plot is not None and ending is not None:
-        from moreish.faces.plot_bessel import bessel_figure
+    from moreish.faces.plot_bessel import bessel_figure
 
-        write_figure(bessel_figure(found), plot, ending)
+    write_figure(plot, partial(bessel_figure, found), dark, quiet=json)
     if json:
         print_json(found.to_dict())
         return

@@ -6,10 +6,9 @@ from typing import Annotated
 
 import typer
 
-from moreish.errors import UsageError
-from moreish.faces.cli.console import print_json, stdout, write_out
-from moreish.faces.cli.options import OUTPUT, Json
-from moreish.faces.cli.plots import check_drawing
+from moreish.faces.cli.console import print_json, stdout
+from moreish.faces.cli.options import Json
+from moreish.faces.cli.plots import Dark, Drawing, check_drawing, write_drawing
 
 
 def tape(
@@ -18,16 +17,8 @@ def tape(
         bool,
         typer.Option("--require-grad", help="Let every tensor that is made from no other ask for a gradient."),
     ] = False,
-    plot: Annotated[
-        str | None,
-        typer.Option(
-            "--plot",
-            metavar="FILE",
-            rich_help_panel=OUTPUT,
-            help="Draw the graph into this .svg file. Its directory is made.",
-        ),
-    ] = None,
-    dark: Annotated[bool, typer.Option("--dark", help="Draw it on dark paper.", rich_help_panel=OUTPUT)] = False,
+    plot: Drawing = None,
+    dark: Dark = False,
     json: Json = False,
 ) -> None:
     """Every value and gradient of a computation: runs a file of your own, and shows the rules of backpropagation in it.
@@ -37,15 +28,11 @@ def tape(
 
     Example: moreish explain tape expression.py --plot graph.svg
     """
-    if dark and plot is None:
-        raise UsageError("--dark is about the drawing. Give --plot FILE.svg too, or leave it out.")
-    if plot is not None:
-        check_drawing(plot, file)
+    check_drawing(plot, file, dark)
     from moreish.explaining.taping.script import tape_of
 
     found = tape_of(file, require_grad)
-    if plot is not None:
-        write_out(plot, found.svg(dark))
+    write_drawing(plot, found.svg, dark, quiet=json)
     if json:
         print_json(found.to_dict())
         return

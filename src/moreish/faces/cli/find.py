@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,7 +10,6 @@ import typer
 from moreish.faces.cli.console import note, print_json, stdout, working
 from moreish.faces.cli.learn import parse_settings
 from moreish.faces.cli.options import (
-    OUTPUT,
     Column,
     Device,
     Encoding,
@@ -25,7 +25,7 @@ from moreish.faces.cli.options import (
     read_options,
     whole,
 )
-from moreish.faces.cli.plots import check_figure, write_figure
+from moreish.faces.cli.plots import Dark, Plot, check_figure, write_figure
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -88,13 +88,8 @@ def find_lr(
             rich_help_panel=TRYING,
         ),
     ] = 0,
-    plot: Annotated[
-        str | None,
-        typer.Option(
-            "--plot", metavar="FILE", rich_help_panel=OUTPUT,
-            help="Draw the curve into this file: .png, .svg or .pdf. Its directory is made.",
-        ),
-    ] = None,
+    plot: Plot = None,
+    dark: Dark = False,
     device: Device = "cpu",
     split: Split = "unique",
     split_seed: SplitSeed = 42,
@@ -115,7 +110,7 @@ def find_lr(
     """
     options = read_options(encoding, normalize, column, field)
     asked = parse_settings(context.args, model)
-    ending = None if plot is None else check_figure(plot, source)
+    check_figure(plot, source, dark)
     from moreish.learning.finder import FoundRate, tries
     from moreish.text.corpus import Corpus
 
@@ -136,10 +131,9 @@ def find_lr(
             else:
                 update(event.done, event.total)
     assert found is not None
-    if plot is not None and ending is not None:
-        from moreish.faces.plot import rate_figure
+    from moreish.faces.plot import rate_figure
 
-        write_figure(rate_figure(found), plot, ending)
+    write_figure(plot, partial(rate_figure, found), dark, quiet=json)
     if json:
         print_json(found.to_dict())
         return
