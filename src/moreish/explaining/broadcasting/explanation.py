@@ -159,7 +159,9 @@ def _joined(parts: tuple[Any, ...], shapes: Mapping[str, Any]) -> tuple[str, dic
     """The whole as text, tensors under names of their own."""
     given = dict(shapes)
     if not any(isinstance(part, str) for part in parts):
-        raise UsageError(f'broadcasting: there is no expression. Give text, or tensors with an operator: (a, "/", b). {EXAMPLE}')
+        raise UsageError(
+            f'broadcasting: there is no expression. Give text, or tensors with an operator: (a, "/", b). {EXAMPLE}'
+        )
     written = " ".join(part for part in parts if isinstance(part, str))
     free = (letter for letter in LETTERS if letter not in given and letter not in written)
     words = []
@@ -169,7 +171,9 @@ def _joined(parts: tuple[Any, ...], shapes: Mapping[str, Any]) -> tuple[str, dic
             continue
         name = next(free, None)
         if name is None:
-            raise UsageError("broadcasting: there are too many tensors. Give them names: explain_broadcasting('x + y', x=...)")
+            raise UsageError(
+                "broadcasting: there are too many tensors. Give them names: explain_broadcasting('x + y', x=...)"
+            )
         given[name] = part
         words.append(name)
     return " ".join(words), given
@@ -182,7 +186,9 @@ def _given(work: Workspace, name: str, thing: Any) -> Value:
         return Value(text, text, (), (), gradient=False, number=True)
     shape = getattr(thing, "shape", thing)
     if not isinstance(shape, (tuple, list)) or not all(type(size) is int for size in shape):
-        raise UsageError(f"broadcasting: {name} is {quoted(repr(thing))}, neither a tensor nor a shape such as (27, 1).")
+        raise UsageError(
+            f"broadcasting: {name} is {quoted(repr(thing))}, neither a tensor nor a shape such as (27, 1)."
+        )
     check_shape(shape)
     floating = getattr(getattr(thing, "dtype", None), "is_floating_point", True)
     return work.give(shape, name, gradient=bool(floating))

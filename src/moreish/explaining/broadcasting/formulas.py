@@ -1,7 +1,9 @@
 """What comes back, as code: the local derivatives of each operation, and the sums that broadcasting asks for.
 
-In a formula `{g}` is the gradient of the result, `{a}` and `{b}` are the operands, `{out}` is the result. Each is checked
-against autograd in the tests, by running the code. Source: Griewank and Walther, Evaluating Derivatives (2008), 3.2.
+In a formula `{g}` is the gradient of the result, `{a}` and `{b}` are the operands, `{out}` is the result. Each is
+checked against autograd in the tests, by running the code.
+
+Source: Griewank and Walther, Evaluating Derivatives (2008), section 3.2, reverse mode.
 """
 
 from __future__ import annotations
@@ -82,7 +84,7 @@ def summed(full: Shape, shape: Shape) -> Summed:
 
 
 def back_to(value: Value, expression: str, full: Shape) -> Back:
-    """What comes back to a value that was stretched to the full shape: the expression has that shape, then is summed."""
+    """What comes back to a value that was stretched to the full shape, which the expression has: it is then summed."""
     sums = summed(full, value.shape)
     return Back(value.name, value.shape, expression, sums.kept, sums.squeezed, _said(value, sums))
 
@@ -121,7 +123,9 @@ def is_atomic(code: str) -> bool:
     """Whether code may stand beside an operator without parentheses."""
     if code.isidentifier():
         return True
-    return isinstance(ast.parse(code, mode="eval").body, (ast.Name, ast.Constant, ast.Call, ast.Attribute, ast.Subscript))
+    return isinstance(
+        ast.parse(code, mode="eval").body, (ast.Name, ast.Constant, ast.Call, ast.Attribute, ast.Subscript)
+    )
 
 
 def wrapped(code: str) -> str:

@@ -53,13 +53,19 @@ def mends_of_product(a: Value, b: Value) -> list[Mend]:
         tried.append((f"{left}[..., None, :]", right, shape, b.shape, f"{a.name} as one vector per matrix"))
     for axis in range(1, max(len(a.shape) - 1, 0)):
         shape = (*a.shape[:axis], 1, *a.shape[axis:])
-        tried.append((f"{left}.unsqueeze({axis})", right, shape, b.shape, "every batch of the one with each of the other"))
+        tried.append(
+            (f"{left}.unsqueeze({axis})", right, shape, b.shape, "every batch of the one with each of the other")
+        )
     for axis in range(1, max(len(b.shape) - 1, 0)):
         shape = (*b.shape[:axis], 1, *b.shape[axis:])
-        tried.append((left, f"{right}.unsqueeze({axis})", a.shape, shape, "every batch of the one with each of the other"))
+        tried.append(
+            (left, f"{right}.unsqueeze({axis})", a.shape, shape, "every batch of the one with each of the other")
+        )
     tried.append((right, left, b.shape, a.shape, "the other way round"))
     if len(a.shape) == len(b.shape) == 1:
-        tried.append((f"{left}[:, None]", f"{right}[None, :]", (*a.shape, 1), (1, *b.shape), "all products, the outer one"))
+        tried.append(
+            (f"{left}[:, None]", f"{right}[None, :]", (*a.shape, 1), (1, *b.shape), "all products, the outer one")
+        )
     found = {}
     for one, two, one_shape, two_shape, why in tried:
         result = product(one_shape, two_shape).shape

@@ -121,7 +121,9 @@ def _back(found: Explained, width: int) -> Iterator[Line]:
         yield from _filled(DIM, said.get(line, ""), width, 8)
 
 
-def _filled(kind: str, text: str, width: int, indent: int = 0, label: str = "", first: int | None = None) -> Iterator[Line]:
+def _filled(
+    kind: str, text: str, width: int, indent: int = 0, label: str = "", first: int | None = None
+) -> Iterator[Line]:
     """Text broken at spaces; what follows a label hangs under it."""
     start = " " * (indent if first is None else first) + label
     hang = " " * (indent + (len(label) if first is None else 0))

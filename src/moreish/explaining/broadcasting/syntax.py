@@ -1,8 +1,8 @@
 """Text read as an expression over shapes, by Python's own grammar. Nothing in it is ever run.
 
-    (27,27) / (27,1)                        a shape stands for a tensor of that shape
-    N / N.sum(1) with N=(27,27)             names after `with`, or before, as N=(27,27); N / N.sum(1)
-    P = N.sum(1, keepdim=True); N / P       steps may have names too
+(27,27) / (27,1)                        a shape stands for a tensor of that shape
+N / N.sum(1) with N=(27,27)             names after `with`, or before, as N=(27,27); N / N.sum(1)
+P = N.sum(1, keepdim=True); N / P       steps may have names too
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ MOST_DEPTH = 40
 MOST_NESTING = 120
 """Operations within operations, `1+1+1+...` included: Python's own limits are not far beyond."""
 EXAMPLE = 'Write for example "(27,27) / (27,1)", or "N / N.sum(1) with N=(27,27)".'
+_LONE = re.compile(r"\(\s*(\d+)\s*\)")
 _WITH = re.compile(r"\bwith\b")
 
 
@@ -47,6 +48,7 @@ def read_expression(text: str) -> list[Statement]:
             f"broadcasting: the expression has {len(text):,} characters, more than {MOST_CHARACTERS:,}. Explain a part."
         )
     _check_depth(text)
+    _check_numbers(text)
     body, *given = _WITH.split(text)
     if len(given) > 1:
         raise UsageError("broadcasting: `with` stands more than once. Name all shapes after one: with a=(27,), b=(3,)")
@@ -69,7 +71,9 @@ def _definitions(text: str) -> list[ast.keyword]:
         keywords = call.value.keywords
         if keywords and not call.value.args and all(each.arg for each in keywords):
             return keywords
-    raise UsageError(f"broadcasting: cannot read {text.strip()[:40]!r} after `with`. Write names: with N=(27,27), b=(27,)")
+    raise UsageError(
+        f"broadcasting: cannot read {text.strip()[:40]!r} after `with`. Write names: with N=(27,27), b=(27,)"
+    )
 
 
 def _definition(keyword: ast.keyword) -> Statement:
@@ -117,6 +121,16 @@ def _check_depth(text: str) -> None:
         deepest = max(deepest, depth)
     if deepest > MOST_DEPTH:
         raise UsageError(f"broadcasting: parentheses stand {deepest} deep, more than {MOST_DEPTH}. Explain a part.")
+
+
+def _check_numbers(text: str) -> None:
+    """Refuse (27), which looks like a shape and is a number."""
+    for found in _LONE.finditer(text):
+        if not re.search(r"[\w)\]]\s*$", text[: found.start()]):
+            raise UsageError(
+                f"broadcasting: {quoted(found[0])} is a number in Python, not a shape. Write ({found[1][:20]},) for a "
+                f"shape of one axis, or {found[1][:20]} for the number."
+            )
 
 
 def _check_nesting(body: list[ast.stmt]) -> None:

@@ -10,10 +10,10 @@ from moreish.explaining.broadcasting.formulas import LOSSES, wrapped
 from moreish.explaining.broadcasting.steps import Value, Warned
 
 TRAPS = {
-    "wrong-axis": "A sum, mean or the like over an axis, taken without keepdim, meets what it was taken of along another "
-    "axis than its own: P / P.sum(1), square P.",
+    "wrong-axis": "A sum, mean or the like, taken over an axis without keepdim, meets what it was taken of "
+    "along another axis than its own: P / P.sum(1) with square P.",
     "ambiguous-axis": "What lacks axes would fit along others of the same length too: (27,27) / (27,).",
-    "all-pairs": "(n,1) meets (n,): both have the same entries, but for axes of 1, and the result has more than either.",
+    "all-pairs": "(n,1) meets (n,): the same shapes but for axes of 1, and the result has more entries than either.",
     "both-stretch": "Shapes of unlike numbers of axes are stretched both, and the result is larger than either: "
     "(32,1) - (10,).",
     "loss-broadcast": "A loss broadcasts its prediction against its target.",
@@ -102,7 +102,8 @@ def of_turned(step: int, value: Value) -> list[Warned]:
     if axes == 2:
         return []
     if axes > 2:
-        says = f".T reverses all {axes} axes of {value.name}, {value.shape} to {value.shape[::-1]}; .mT swaps the last two."
+        says = f".T reverses all {axes} axes of {value.name}, {value.shape} to {value.shape[::-1]}; "
+        says += ".mT swaps the last two."
         return [Warned("all-axes-T", step, says, f"{wrapped(value.code)}.mT")]
     says = f".T of {value.shape} is {value.shape}: what has fewer than two axes has no rows and columns to swap."
     return [Warned("vector-T", step, says, f"{wrapped(value.code)}[:, None]" if axes else None)]
@@ -121,8 +122,8 @@ def _wrong_axis(step: int, op: str, template: str, a: Value, b: Value) -> list[W
         dropped = f"axis {was.axes[0]}" if len(was.axes) == 1 else f"axes {was.axes}"
         says = (
             f"{was.code} has lost {dropped}, so what was axis {own} now lies along axis {axis}: entry j, which belongs "
-            f"to {home}, {_deed(op, value is b, there)}. The lengths agree, so torch is silent. With keepdim=True it has "
-            f"the shape {was.kept_shape} and lies right."
+            f"to {home}, {_deed(op, value is b, there)}. The lengths agree, so torch is silent. With "
+            f"keepdim=True it has the shape {was.kept_shape} and lies right."
         )
         mend = _code(template, a, b, value, wrapped(was.kept_code)) if fits else None
         return [Warned("wrong-axis", step, says, mend)]
@@ -172,8 +173,8 @@ def _ambiguous(
     if axes == 2 and op in SHARES:
         name = "mean" if op == "-" else "sum"
         says += (
-            f"Were {small.name} = {large.name}.{name}({here}), without keepdim, entry j would be row j's {name}, and meet column j: "
-            f"the wrong way. {large.name}.{name}({here}, keepdim=True) lies right."
+            f"Were {small.name} = {large.name}.{name}({here}), without keepdim, entry j would be row j's {name} and "
+            f"meet column j: the wrong way. {large.name}.{name}({here}, keepdim=True) lies right."
         )
     else:
         says += "Say where it lies with None."

@@ -66,9 +66,8 @@ def permuted(shape: Shape, order: Sequence[int]) -> tuple[int, ...]:
 
 def swapped(shape: Shape, one: int, other: int) -> tuple[int, ...]:
     """The order of axes with two of them changed over."""
-    order = list(range(len(shape)))
+    order, (i, j) = list(range(len(shape))), (axis_of(one, len(shape)), axis_of(other, len(shape)))
     if order:
-        i, j = axis_of(one, len(shape)), axis_of(other, len(shape))
         order[i], order[j] = order[j], order[i]
     return tuple(order)
 
@@ -137,6 +136,8 @@ def flattened(shape: Shape, start: int, end: int) -> Shape:
     first, last = axis_of(start, len(shape)), axis_of(end, len(shape))
     if first > last:
         raise Refused(f"flatten goes from axis {first} to axis {last}, which is before it")
+    if not shape:
+        return (1,)
     return (*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :])
 
 

@@ -1,4 +1,4 @@
-"""An expression walked from its leaves up, each operation recorded as a step. Nothing is evaluated but small numbers."""
+"""An expression walked from its leaves up, each operation recorded as a step. Nothing is run."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import ast
 import math
 
 from moreish.errors import UsageError, did_you_mean
-from moreish.explaining.broadcasting.calls import ATTRIBUTES, Argument, Call, call, index, known_calls
-from moreish.explaining.broadcasting.formulas import ELEMENTWISE, LOSSES
+from moreish.explaining.broadcasting.alignment import LARGEST_SIZE
+from moreish.explaining.broadcasting.arguments import Argument, Call
+from moreish.explaining.broadcasting.calls import call, index, known_calls
+from moreish.explaining.broadcasting.layouts import ATTRIBUTES
 from moreish.explaining.broadcasting.steps import Value
 from moreish.explaining.broadcasting.syntax import EXAMPLE, Statement
 from moreish.explaining.broadcasting.words import quoted
@@ -162,8 +164,8 @@ def _index_part(node: ast.expr, whole: ast.Subscript) -> str:
     if isinstance(node, ast.Constant) and node.value is Ellipsis:
         return "..."
     raise UsageError(
-        f"broadcasting: {quoted(ast.unparse(whole))} picks entries, which is no broadcasting. Of brackets only : and ... "
-        f"and None are read."
+        f"broadcasting: {quoted(ast.unparse(whole))} picks entries, which is no broadcasting. Of brackets only :, None "
+        f"and ... are read."
     )
 
 
@@ -171,20 +173,23 @@ def _attribute(work: Workspace, node: ast.Attribute, want: str) -> Value:
     if node.attr == "values" and isinstance(node.value, ast.Call):
         return _called(work, node.value, want, takes_values=True)
     if node.attr not in ATTRIBUTES:
-        raise UsageError(f"broadcasting: .{node.attr[:30]} is not known here. There are .T and .mT, and calls as .sum(1).")
+        raise UsageError(
+            f"broadcasting: .{node.attr[:30]} is not known here. There are .T and .mT, and calls as .sum(1)."
+        )
     return call(work, Call(node.attr, _value(work, node.value), (), {}, want))
 
 
 def _called(work: Workspace, node: ast.Call, want: str, takes_values: bool = False) -> Value:
-    name, arguments = _function(node)
+    name, arguments = _function(work, node)
     if any(keyword.arg is None for keyword in node.keywords):
         raise UsageError(f"broadcasting: {quoted(ast.unparse(node))} cannot be read: write the arguments out.")
     keywords = {str(keyword.arg): keyword.value for keyword in node.keywords}
     if name in MAKERS and not keywords:
-        sizes = arguments[0].elts if len(arguments) == 1 and isinstance(arguments[0], (ast.Tuple, ast.List)) else arguments
+        first = arguments[0] if len(arguments) == 1 else None
+        sizes = first.elts if isinstance(first, (ast.Tuple, ast.List)) else arguments
         return work.give([_size(each) for each in sizes], want if want not in ("", "out") else "")
     if name in TWO_SIDED and len(arguments) == 2 and not keywords:
-        return _two(work, TWO_SIDED[name], *arguments, want, node)
+        return _two(work, TWO_SIDED[name], arguments[0], arguments[1], want, node)
     if name not in known_calls() or name in ATTRIBUTES or not arguments:
         known = {*known_calls(), *TWO_SIDED} - {*ATTRIBUTES}
         raise UsageError(f"broadcasting: {name[:30]}(...) is not known here, or not so. {did_you_mean(name, known)}")
@@ -198,7 +203,7 @@ def _called(work: Workspace, node: ast.Call, want: str, takes_values: bool = Fal
     return call(work, found)
 
 
-def _function(node: ast.Call) -> tuple[str, list[ast.expr]]:
+def _function(work: Workspace, node: ast.Call) -> tuple[str, list[ast.expr]]:
     """The torch name of what is called, and its arguments, the tensor of a method among them."""
     function = node.func
     if isinstance(function, ast.Name):
@@ -207,27 +212,25 @@ def _function(node: ast.Call) -> tuple[str, list[ast.expr]]:
         root: ast.expr = function.value
         while isinstance(root, ast.Attribute):
             root = root.value
-        if isinstance(root, ast.Name) and root.id in MODULES:
+        if isinstance(root, ast.Name) and root.id in MODULES and root.id not in work.values:
             return function.attr, list(node.args)
         return function.attr, [function.value, *node.args]
     raise UsageError(
-        f"broadcasting: {quoted(ast.unparse(node))} calls what is no function. Is an operator missing between two shapes?"
+        f"broadcasting: {quoted(ast.unparse(node))} calls what is no function. Is there no operator between two shapes?"
     )
 
 
 def _argument(node: ast.expr) -> Argument:
     if isinstance(node, ast.Constant) and (node.value is None or isinstance(node.value, (bool, int))):
-        return _bounded(node.value)
+        return node.value if node.value is None else _bounded(node.value)
     if isinstance(node, (ast.Tuple, ast.List)):
-        return tuple(_bounded(_size(each)) or 0 for each in node.elts)
+        return tuple(_bounded(_size(each)) for each in node.elts)
     if isinstance(node, ast.UnaryOp):
         return _bounded(_size(node))
     raise UsageError(f"broadcasting: {quoted(ast.unparse(node))} is no axis or size. Write a number, such as 1.")
 
 
-def _bounded(value: Argument) -> Argument:
-    if isinstance(value, int) and abs(value) > 10**9:
+def _bounded(value: int) -> int:
+    if abs(value) > LARGEST_SIZE:
         raise UsageError("broadcasting: an axis or size is larger than 1,000,000,000. Write a smaller one.")
     return value
-
-

@@ -34,7 +34,8 @@ def product_said(a: Value, b: Value, aligned: Alignment) -> list[str]:
     place = {1: "the only one, as a column", 2: "the last but one (of two axes, the very first)"}
     found = [
         f"Axis {axis} of {a.name}, its last, is contracted with axis {other} of {b.name}, "
-        f"{place.get(len(b.shape), 'the last but one')}: each entry of the result is a sum of {size} product{'s' * (size != 1)}, and both axes are gone."
+        f"{place.get(len(b.shape), 'the last but one')}: each entry of the result is a sum of {size} "
+        f"product{'s' * (size != 1)}, and both axes are gone."
     ]
     if len(b.shape) > 2:
         found.append(f"{NOT_THE_FIRST} Here the very first of {b.name}, {b.shape[0]}, is an axis of the batch.")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
+from moreish.errors import UsageError
 from moreish.explaining.broadcasting.alignment import (
     LARGEST_SIZE,
     MOST_AXES,
@@ -30,7 +31,6 @@ from moreish.explaining.broadcasting.steps import Back, Mend, Origins, Reduced, 
 from moreish.explaining.broadcasting.traps import of_loss, of_pair, of_product
 from moreish.explaining.broadcasting.views import is_small_enough
 from moreish.explaining.broadcasting.words import pair_said, product_said, quoted
-from moreish.errors import UsageError
 
 MOST_STEPS = 60
 LETTERS = "abcdefhijkmnpqrsuvwxyz"

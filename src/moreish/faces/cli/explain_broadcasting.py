@@ -28,8 +28,8 @@ def broadcasting(
     """Shapes that meet: which axis stretches, what is contracted, what the backward must sum, and silent traps.
 
     A shape stands for a tensor: "(32,8,10) @ (10,200)". Names get theirs after `with`: "N / N.sum(1) with N=(27,27)".
-    Known are the operators, sum, mean, max and the like, T, mT, unsqueeze, reshape, None in brackets, exp, tanh, losses.
-    Shapes that do not meet are explained too, with what would work. Nothing is run.
+    Known are the operators, reductions such as sum, views such as mT, unsqueeze and [:, None], functions such as exp,
+    and losses. Shapes that do not meet are explained too, with what would work. Nothing is run.
 
     Example: moreish explain broadcasting "(27,27) / (27,)"
     """
