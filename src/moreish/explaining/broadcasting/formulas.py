@@ -56,16 +56,16 @@ REDUCTIONS = {
     "sum": "{wide}.expand_as({a})",
     "mean": "{wide}.expand_as({a}) / {n}",
     "prod": "{wide} * {wide_out} / {a}",
-    "amax": "{wide} * ({a} == {wide_out})",
-    "amin": "{wide} * ({a} == {wide_out})",
+    **dict.fromkeys(("amax", "amin"), "{wide} * ({a} == {wide_out}) / ({a} == {wide_out}).sum({dims}, keepdim=True)"),
     "max": "{wide} * ({a} == {wide_out})",
     "min": "{wide} * ({a} == {wide_out})",
-    "var": "2 * {wide} * ({a} - {mean}) / {degrees}",
-    "std": "{wide} * ({a} - {mean}) / ({degrees} * {wide_out})",
+    "var": "2 * {wide} * ({a} - {a}.mean({dims}, keepdim=True)) / {degrees}",
+    "std": "{wide} * ({a} - {a}.mean({dims}, keepdim=True)) / ({degrees} * {wide_out})",
     "logsumexp": "{wide} * torch.exp({a} - {wide_out})",
     **dict.fromkeys(("argmax", "argmin"), ""),
 }
-"""`{wide}` and `{wide_out}` are the gradient and the result with the reduced axes put back as 1."""
+"""`{wide}` and `{wide_out}` are the gradient and the result with the reduced axes put back as 1. Entries that tie share the gradient;
+of `max(1).values` torch gives it to one of them, which the code does not tell."""
 
 
 @dataclass(frozen=True)

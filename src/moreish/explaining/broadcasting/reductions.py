@@ -17,6 +17,8 @@ ONE_AXIS = ("prod", "max", "min", "argmax", "argmin")
 """Reductions that torch takes over one axis, or over all."""
 WITH_INDICES = ("max", "min")
 """Those that give a pair along an axis, of which `.values` is the tensor."""
+NEED_AXIS = ("prod", "max", "min", "logsumexp")
+"""Those that take no None for their axis."""
 NEED_ENTRIES = ("amax", "amin", "max", "min", "argmax", "argmin")
 
 
@@ -47,10 +49,10 @@ class Asked:
         wide, wide_out = (
             each if is_wide else each + "".join(f".unsqueeze({axis})" for axis in self.axes) for each in (G, name)
         )
-        over = entries(tuple(value.shape[axis] for axis in self.axes))
+        over, dims = entries(tuple(value.shape[axis] for axis in self.axes)), self.written or None
         formula = filled(
-            REDUCTIONS[self.name], value, n=over, wide=wide, wide_out=wide_out, degrees=over - self.correction,
-            mean=f"{value.name}.mean({self.written or None}, keepdim=True)",
+            REDUCTIONS["amax" if self.name in WITH_INDICES and not self.written else self.name], value, n=over,
+            wide=wide, wide_out=wide_out, degrees=over - self.correction, dims=dims,
         )  # fmt: skip
         said = "the summed axes come back by broadcasting" if self.axes else ""
         return Back(value.name, value.shape, formula, says=said)
@@ -72,8 +74,8 @@ def reduce(work: Workspace, call: Call) -> Value:
     )
     dropped = None
     if not asked.keepdim and result and asked.axes:
-        codes = (asked.template(keep).format(wrapped(value.code)) for keep in (False, True))
-        dropped = Reduced(*codes, views.reduced(shape, asked.axes, True), asked.axes)
+        short, kept = (asked.template(keep).format(wrapped(value.code)) for keep in (False, True))
+        dropped = Reduced(short, kept, views.reduced(shape, asked.axes, True), asked.axes)
     return work.single(
         "reduction", call.name, asked.template(asked.keepdim), value, result, call.want,
         lambda out: asked.back(value, out), origins, _said(value, asked.axes, asked.keepdim),
@@ -89,7 +91,8 @@ def _asked(call: Call) -> Asked:
     names = ("dim", "keepdim", "correction") if is_spread else ("dim", "keepdim")
     given = _by_axis(call).take(*names)
     dim = given.get("dim")
-    if dim is None and (("dim" not in given and len(given) > 0) or name == "logsumexp"):
+    is_needed = name in NEED_AXIS and ("dim" in given or name == "logsumexp")
+    if dim in (None, ()) and (is_needed or ("dim" not in given and given)):
         raise UsageError(f"broadcasting: torch takes {name} so only with an axis: {name}(dim=1, keepdim=True).")
     if not (dim is None or is_axis(dim) or (isinstance(dim, tuple) and name not in ONE_AXIS)):
         raise UsageError(f"broadcasting: {name}({call.written[:40]}) cannot be read: dim is an axis, as in {name}(1).")
