@@ -64,8 +64,10 @@ REDUCTIONS = {
     "logsumexp": "{wide} * torch.exp({a} - {wide_out})",
     **dict.fromkeys(("argmax", "argmin"), ""),
 }
-"""`{wide}` and `{wide_out}` are the gradient and the result with the reduced axes put back as 1. Entries that tie share the gradient;
-of `max(1).values` torch gives it to one of them, which the code does not tell."""
+"""`{wide}` and `{wide_out}` are the gradient and the result with the reduced axes put back as 1.
+
+Entries that tie share the gradient; of `max(1).values` torch gives it to one of them, which the code does not tell.
+"""
 
 
 @dataclass(frozen=True)
