@@ -7,9 +7,8 @@ torch is not asked: the tests hold every answer against it.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 Shape = tuple[int, ...]
 
@@ -21,8 +20,7 @@ MOST_ENTRIES = 2**61
 LACKING, STRETCHED, CONTRACTED, ADDED, FAULT = "lacking", "stretched", "contracted", "added", "fault"
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(NamedTuple):
     """One axis of one operand, in its place from the right."""
 
     size: int | None
@@ -34,7 +32,7 @@ class Cell:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        return asdict(self)
+        return self._asdict()
 
 
 @dataclass(frozen=True)
@@ -73,31 +71,57 @@ def entries(shape: Shape) -> int:
 
 def is_countable(shape: Shape) -> bool:
     """Whether torch can count the bytes of such a tensor, and our own limits hold."""
-    return len(shape) <= MOST_AXES and math.prod(max(size, 1) for size in shape) <= MOST_ENTRIES
+    return len(shape) <= MOST_AXES and math.prod([size or 1 for size in shape]) <= MOST_ENTRIES
 
 
-def broadcast(shapes: Sequence[Shape]) -> Alignment:
-    """Any number of shapes, elementwise: each axis from the right has one length, or 1 and that length, or is lacking.
+def joined(a: Shape, b: Shape) -> Shape | None:
+    """The shape that two shapes are broadcast to; None where they do not meet. A 1 is stretched to 0 too."""
+    width = max(len(a), len(b))
+    found = []
+    for one, other in zip((1,) * (width - len(a)) + a, (1,) * (width - len(b)) + b):
+        if one != other and one != 1 and other != 1:
+            return None
+        found.append(other if one == 1 else one)
+    return tuple(found)
 
-    A 1 is stretched to 0 too, as to every other length.
-    """
-    width = max((len(shape) for shape in shapes), default=0)
-    padded = [(None,) * (width - len(shape)) + tuple(shape) for shape in shapes]
+
+def multiplied(left: Shape, right: Shape) -> Shape | None:
+    """The shape of `left @ right`; None where they do not meet."""
+    if not left or not right or left[-1] != right[-2:][0]:
+        return None
+    batch = joined(left[:-2], right[:-2])
+    return None if batch is None else (*batch, *left[-2:-1], *(right[-1:] if len(right) > 1 else ()))
+
+
+def broadcast(a: Shape, b: Shape) -> Alignment:
+    """Two shapes, elementwise: each axis from the right has one length, or 1 and that length, or is lacking."""
+    width = max(len(a), len(b))
+    padded = [(None,) * (width - len(shape)) + shape for shape in (a, b)]
     sizes: list[int | None] = []
-    faults: list[int] = []
-    for at, column in enumerate(zip(*padded)):
+    for column in zip(*padded):
         lengths = {size for size in column if size is not None and size != 1}
-        sizes.append(lengths.pop() if len(lengths) == 1 else None if lengths else 1)
-        if sizes[-1] is None:
-            faults.append(at)
-    rows = tuple(tuple(_cell(size, to) for size, to in zip(row, sizes)) for row in padded)
-    if faults:
-        return Alignment(None, rows, tuple(_result(size) for size in sizes), _clash(padded, faults[-1], width))
-    shape = tuple(size for size in sizes if size is not None)
-    result = tuple(Cell(size) for size in shape)
+        sizes.append(None if len(lengths) > 1 else lengths.pop() if lengths else 1)
+    rows = []
+    for row in padded:
+        cells = []
+        for size, to in zip(row, sizes):
+            if size is None:
+                cells.append(Cell(None, to, LACKING))
+            elif to is None:
+                cells.append(Cell(size, role=FAULT if size != 1 else ""))
+            else:
+                cells.append(Cell(size) if size == to else Cell(size, to, STRETCHED))
+        rows.append(tuple(cells))
+    result = tuple([Cell(size, role=FAULT if size is None else "") for size in sizes])
+    shape = joined(a, b)
+    if shape is None:
+        at = max(at for at, size in enumerate(sizes) if size is None)
+        lengths = (padded[0][at] or 0, padded[1][at] or 0)
+        why = f"axis {at - width} has {_against(lengths)}: lengths must be equal, or one of them 1"
+        return Alignment(None, tuple(rows), result, Fault(at - width, lengths, why))
     if not is_countable(shape):
-        return Alignment(None, rows, result, _too_large(shape))
-    return Alignment(shape, rows, result)
+        return Alignment(None, tuple(rows), result, _too_large(shape))
+    return Alignment(shape, tuple(rows), result)
 
 
 def product(left: Shape, right: Shape) -> Alignment:
@@ -111,7 +135,7 @@ def product(left: Shape, right: Shape) -> Alignment:
         return _padded(None, *rows, (), Fault(None, (), why))
     first = (1, *left) if len(left) == 1 else left
     second = (*right, 1) if len(right) == 1 else right
-    batch = broadcast([first[:-2], second[:-2]])
+    batch = broadcast(first[:-2], second[:-2])
     fits = first[-1] == second[-2]
     meeting = CONTRACTED if fits else FAULT
     a = (*batch.rows[0], Cell(first[-2], role=ADDED if len(left) == 1 else ""), Cell(first[-1], role=meeting))
@@ -132,10 +156,11 @@ def product(left: Shape, right: Shape) -> Alignment:
         fault = batch.fault
         if fault is not None and fault.axis is not None:
             axis = fault.axis - 2
-            why = f"axis {axis} comes before the two of the product and must be broadcast, but has {_against(fault)}"
+            why = f"axis {axis}, before the two of the product, must be broadcast, but has {_against(fault.sizes)}"
             fault = Fault(axis, fault.sizes, why)
         return Alignment(None, (a, b), result, fault)
-    shape = (*batch.shape, *(left[-2:-1]), *(right[-1:] if len(right) > 1 else ()))
+    shape = multiplied(left, right)
+    assert shape is not None
     # torch.matmul writes the stretched operands out before it multiplies.
     written = max((shape, (*batch.shape, *first[-2:]), (*batch.shape, *second[-2:])), key=entries)
     if not is_countable(written):
@@ -157,27 +182,8 @@ def embeddings(small: Shape, large: Shape) -> list[tuple[int, ...]]:
     return found
 
 
-def _cell(size: int | None, to: int | None) -> Cell:
-    if size is None:
-        return Cell(None, to, LACKING)
-    if to is None:
-        return Cell(size, role=FAULT if size != 1 else "")
-    return Cell(size, to, STRETCHED) if size != to else Cell(size)
-
-
-def _result(size: int | None) -> Cell:
-    return Cell(size, role=FAULT if size is None else "")
-
-
-def _clash(padded: Sequence[Sequence[int | None]], at: int, width: int) -> Fault:
-    sizes = tuple(dict.fromkeys(row[at] for row in padded if row[at] not in (None, 1)))
-    known = tuple(size for size in sizes if size is not None)
-    fault = Fault(at - width, known, "")
-    return Fault(at - width, known, f"axis {at - width} has {_against(fault)}: lengths must be equal, or one of them 1")
-
-
-def _against(fault: Fault) -> str:
-    return " against ".join(str(size) for size in fault.sizes)
+def _against(lengths: Shape) -> str:
+    return " against ".join(str(length) for length in lengths)
 
 
 def _too_large(shape: Shape) -> Fault:

@@ -15,7 +15,7 @@ from moreish.explaining.broadcasting.formulas import G
 from moreish.explaining.broadcasting.page import page
 from moreish.explaining.broadcasting.steps import Back, Step, Value, Warned
 from moreish.explaining.broadcasting.syntax import EXAMPLE, Statement, read_expression
-from moreish.explaining.broadcasting.walk import walked
+from moreish.explaining.broadcasting.walk import number, walked
 from moreish.explaining.broadcasting.words import quoted
 from moreish.explaining.broadcasting.workspace import LETTERS, Stopped, Workspace, check_shape
 
@@ -60,7 +60,8 @@ class Broadcasting:
                     "operand": back.operand,
                     "shape": list(back.shape),
                     "axes": sorted((*back.squeezed, *back.kept)),
-                    "keepdim": list(back.kept),
+                    "keepdim": back.keepdim,
+                    "kept": list(back.kept),
                     "squeezed": list(back.squeezed),
                     "sum": back.sums,
                     "code": code,
@@ -182,8 +183,7 @@ def _joined(parts: tuple[Any, ...], shapes: Mapping[str, Any]) -> tuple[str, dic
 def _given(work: Workspace, name: str, thing: Any) -> Value:
     """What a name stands for: of a tensor or an array the shape, else a shape or a number."""
     if isinstance(thing, (int, float)) and not isinstance(thing, bool):
-        text = repr(thing) if thing >= 0 else f"({thing!r})"
-        return Value(text, text, (), (), gradient=False, number=True)
+        return number(thing)
     shape = getattr(thing, "shape", thing)
     if not isinstance(shape, (tuple, list)) or not all(type(size) is int for size in shape):
         raise UsageError(

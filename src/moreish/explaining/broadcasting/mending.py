@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from moreish.explaining.broadcasting.alignment import Shape, broadcast, embeddings, entries, product
+from moreish.explaining.broadcasting.alignment import Shape, embeddings, entries, joined, multiplied
 from moreish.explaining.broadcasting.formulas import LOSSES, wrapped
 from moreish.explaining.broadcasting.steps import Mend, Value
 
@@ -18,11 +18,15 @@ Tried = tuple[str, Shape, str]
 def mends_of_pair(template: str, a: Value, b: Value, in_place: bool = False) -> list[Mend]:
     """Ways to make an elementwise operation work: those first that make the result no larger than its operands."""
     found: list[Mend] = []
+    if in_place and (whole := joined(a.shape, b.shape)) is not None:
+        return [
+            Mend(template.format(wrapped(a.code), wrapped(b.code)), whole, "not in place: the result is a new tensor")
+        ]
     largest = max(entries(a.shape), entries(b.shape))
     for is_left, value, other in ((False, b, a), (True, a, b)):
         for code, shape, why in (*_kept(value), *_laid(value, other), *_turned(value), *_paired(value)):
             pair = (shape, other.shape) if is_left else (other.shape, shape)
-            result = broadcast(pair).shape
+            result = joined(*pair)
             if result is None or entries(result) > LARGEST_CHANCE or (in_place and (is_left or result != a.shape)):
                 continue
             codes = (code, wrapped(b.code)) if is_left else (wrapped(a.code), code)
@@ -39,7 +43,7 @@ def mends_of_product(a: Value, b: Value) -> list[Mend]:
     """Ways to make a product work."""
     left, right = wrapped(a.code), wrapped(b.code)
     if not a.shape or not b.shape:
-        return [Mend(f"{left} * {right}", broadcast([a.shape, b.shape]).shape or (), "a single number scales by *")]
+        return [Mend(f"{left} * {right}", joined(a.shape, b.shape) or (), "a single number scales by *")]
     tried: list[tuple[str, str, Shape, Shape, str]] = []
     for one, one_shape, why_one in ((left, a.shape, ""), *_turned(a)):
         for two, two_shape, why_two in ((right, b.shape, ""), *_turned(b)):
@@ -68,10 +72,10 @@ def mends_of_product(a: Value, b: Value) -> list[Mend]:
         )
     found = {}
     for one, two, one_shape, two_shape, why in tried:
-        result = product(one_shape, two_shape).shape
+        result = multiplied(one_shape, two_shape)
         if result is not None and why and f"{one} @ {two}" not in found and entries(result) <= LARGEST_CHANCE:
             found[f"{one} @ {two}"] = Mend(f"{one} @ {two}", result, why)
-    same = broadcast([a.shape, b.shape]).shape
+    same = joined(a.shape, b.shape)
     if same is not None and not found:
         found["*"] = Mend(f"{left} * {right}", same, "entry by entry, if no product of matrices is meant")
     return list(found.values())[:MOST_MENDS]

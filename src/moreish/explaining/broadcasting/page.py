@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from textwrap import wrap
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from moreish.explaining.broadcasting.alignment import ADDED, CONTRACTED, FAULT, LACKING, STRETCHED, Shape
 from moreish.explaining.broadcasting.steps import Back, Step, Value, Warned
@@ -22,6 +22,7 @@ SIGNS = {
 }
 
 
+@runtime_checkable
 class Explained(Protocol):
     """What a page is made from."""
 

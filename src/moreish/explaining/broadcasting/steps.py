@@ -73,6 +73,11 @@ class Back:
     says: str = ""
 
     @property
+    def keepdim(self) -> bool | None:
+        """Whether the summed axes stay, with length 1; None where none is summed, or some stay and some do not."""
+        return None if bool(self.kept) == bool(self.squeezed) else bool(self.kept)
+
+    @property
     def sums(self) -> str:
         """The sums as code, to be put after an expression; "" where there is nothing to sum."""
         kept = f".sum({_axes(self.kept)}, keepdim=True)" if self.kept else ""

@@ -5,9 +5,9 @@ What was placed on purpose (by None, unsqueeze, reshape, expand, transpose) rais
 
 from __future__ import annotations
 
-from moreish.explaining.broadcasting.alignment import Shape, broadcast, embeddings, entries
+from moreish.explaining.broadcasting.alignment import Shape, embeddings, entries, joined
 from moreish.explaining.broadcasting.formulas import LOSSES, wrapped
-from moreish.explaining.broadcasting.steps import Value, Warned
+from moreish.explaining.broadcasting.steps import Reduced, Value, Warned
 
 TRAPS = {
     "wrong-axis": "A sum, mean or the like, taken over an axis without keepdim, meets what it was taken of "
@@ -66,7 +66,7 @@ def of_loss(step: int, op: str, a: Value, b: Value) -> list[Warned]:
     """A loss whose prediction and target have not the same shape."""
     if a.shape == b.shape:
         return []
-    wide = broadcast([a.shape, b.shape]).shape or ()
+    wide = joined(a.shape, b.shape) or ()
     says = (
         f"{op} of {a.shape} and {b.shape} is a mean over {entries(wide):,} pairs, {wide}, not over "
         f"{max(entries(a.shape), entries(b.shape)):,} entries: the loss is another, learning runs, and its best answer "
@@ -112,11 +112,13 @@ def of_turned(step: int, value: Value) -> list[Warned]:
 def _wrong_axis(step: int, op: str, template: str, a: Value, b: Value) -> list[Warned]:
     for value, other in ((a, b), (b, a)):
         was = value.reduced
-        if was is None or value.placed or (crossed := _crossed(value, other)) is None:
+        if was is None or value.placed:
+            continue
+        fits = len(was.kept_shape) == len(other.shape) and joined(was.kept_shape, other.shape) == other.shape
+        crossed = _crossed(value, other) or (_moved(value, other, was) if fits and not _is_kin(value, other) else None)
+        if crossed is None:
             continue
         axis, own = crossed
-        kept = broadcast([was.kept_shape, other.shape]).shape
-        fits = kept == other.shape
         axes = len(other.shape)
         there, home = _slice(axis, axes), _slice(own, axes)
         dropped = f"axis {was.axes[0]}" if len(was.axes) == 1 else f"axes {was.axes}"
@@ -144,6 +146,15 @@ def _crossed(value: Value, other: Value) -> tuple[int, int] | None:
                 home = [i for i, each in enumerate(other.origins) if (name, *mine) in each]
                 return there, home[0] if home else mine.pop()
     return None
+
+
+def _moved(value: Value, other: Value, was: Reduced) -> tuple[int, int] | None:
+    """The same of what was reduced from another tensor, of a shape that would fit with keepdim: an axis and its own."""
+    left = [axis for axis in range(len(was.kept_shape)) if axis not in was.axes]
+    shift = len(other.shape) - len(value.shape)
+    if len(left) != len(value.shape):
+        return None
+    return next(((at + shift, own) for at, own in enumerate(left) if own != at + shift and value.shape[at] != 1), None)
 
 
 def _ambiguous(

@@ -44,9 +44,9 @@ def walked(work: Workspace, statement: Statement, last: bool) -> Value:
         if op is None or op == "@":
             raise UsageError(f"broadcasting: {quoted(statement.source)} is no in-place operation on shapes.")
         found = work.pair(op, before, right, want, in_place=True)
+    elif (sizes := _literal(statement.expression)) is not None:
+        found = work.give(sizes, statement.name)
     else:
-        if want == "out" and not statement.name and want in work.taken:
-            want = work.name("result")
         found = _value(work, statement.expression, want)
     if statement.name:
         work.values[statement.name] = found
@@ -58,9 +58,9 @@ def _value(work: Workspace, node: ast.expr, want: str = "") -> Value:
     if isinstance(node, ast.Name):
         return _known(work, node.id)
     if isinstance(node, ast.Constant):
-        return _number(node.value)
-    if isinstance(node, (ast.Tuple, ast.List)):
-        return work.give([_size(each) for each in node.elts], want if want not in ("", "out") else "")
+        return number(node.value)
+    if (sizes := _literal(node)) is not None:
+        return work.give(sizes)
     if isinstance(node, ast.UnaryOp):
         return _signed(work, node, want)
     if isinstance(node, ast.BinOp):
@@ -80,6 +80,15 @@ def _value(work: Workspace, node: ast.expr, want: str = "") -> Value:
     raise UsageError(f"broadcasting: {quoted(ast.unparse(node))} is no operation on shapes. {EXAMPLE}")
 
 
+def _literal(node: ast.expr) -> list[int] | None:
+    """The sizes of a shape that is written out, also as in torch.zeros(27, 27); None for anything else."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and not node.keywords:
+        module, first = node.func.value, node.args[0] if len(node.args) == 1 else None
+        if isinstance(module, ast.Name) and module.id == "torch" and node.func.attr in MAKERS:
+            return [_size(each) for each in (first.elts if isinstance(first, (ast.Tuple, ast.List)) else node.args)]
+    return [_size(each) for each in node.elts] if isinstance(node, (ast.Tuple, ast.List)) else None
+
+
 def _known(work: Workspace, name: str) -> Value:
     if name in work.values:
         return work.values[name]
@@ -87,7 +96,12 @@ def _known(work: Workspace, name: str) -> Value:
     raise UsageError(f"broadcasting: {name!r:.40} has no shape.{there} Give it one: with {name[:20]}=(27, 27).")
 
 
-def _number(value: object) -> Value:
+def number(value: object) -> Value:
+    """A plain number as a value.
+
+    Raises:
+        UsageError: it is none, or not finite.
+    """
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise UsageError(f"broadcasting: {quoted(repr(value))} is neither a shape nor a number. {EXAMPLE}")
     if not math.isfinite(value) or abs(value) > 1e300:
@@ -103,6 +117,8 @@ def _size(node: ast.expr) -> int:
             return -inside.value
     if isinstance(node, ast.Constant) and type(node.value) is int:
         return node.value
+    if isinstance(node, (ast.Tuple, ast.List)):
+        raise UsageError('broadcasting: shapes stand side by side. Put an operator between: "(27,27) / (27,1)".')
     raise UsageError(f"broadcasting: {quoted(ast.unparse(node))} is no size. Sizes are whole numbers, as in (27, 1).")
 
 
@@ -113,7 +129,7 @@ def _signed(work: Workspace, node: ast.UnaryOp, want: str) -> Value:
     if not isinstance(node.op, ast.USub):
         raise UsageError(f"broadcasting: {quoted(ast.unparse(node))} is no operation on shapes. {EXAMPLE}")
     if inside.number:
-        return _number(-_plain(inside))
+        return number(-_plain(inside))
     return call(work, Call("neg", inside, (), {}, want))
 
 
@@ -128,7 +144,7 @@ def _two(work: Workspace, op: str, left: ast.expr, right: ast.expr, want: str, w
     return work.pair(op, a, b, want)
 
 
-def _folded(op: str, a: float, b: float) -> Value:
+def _folded(op: str, a: int | float, b: int | float) -> Value:
     """Two numbers made one, where that is a number."""
     try:
         found = {"+": a + b, "-": a - b, "*": a * b}.get(op)
@@ -137,10 +153,10 @@ def _folded(op: str, a: float, b: float) -> Value:
         found = None
     if found is None or isinstance(found, complex):
         raise UsageError(f"broadcasting: {a} {op} {b} has no shape in it, and is no number to go on with. {EXAMPLE}")
-    return _number(found)
+    return number(found)
 
 
-def _plain(value: Value) -> float:
+def _plain(value: Value) -> int | float:
     text = value.name.strip("()")
     return int(text) if text.lstrip("-").isdigit() else float(text)
 
@@ -184,15 +200,15 @@ def _called(work: Workspace, node: ast.Call, want: str, takes_values: bool = Fal
     if any(keyword.arg is None for keyword in node.keywords):
         raise UsageError(f"broadcasting: {quoted(ast.unparse(node))} cannot be read: write the arguments out.")
     keywords = {str(keyword.arg): keyword.value for keyword in node.keywords}
-    if name in MAKERS and not keywords:
-        first = arguments[0] if len(arguments) == 1 else None
-        sizes = first.elts if isinstance(first, (ast.Tuple, ast.List)) else arguments
-        return work.give([_size(each) for each in sizes], want if want not in ("", "out") else "")
     if name in TWO_SIDED and len(arguments) == 2 and not keywords:
         return _two(work, TWO_SIDED[name], arguments[0], arguments[1], want, node)
-    if name not in known_calls() or name in ATTRIBUTES or not arguments:
+    if not arguments:
+        raise UsageError(f"broadcasting: {name[:30]}() is called with nothing. Give it a tensor.")
+    if name not in known_calls() or name in ATTRIBUTES:
         known = {*known_calls(), *TWO_SIDED} - {*ATTRIBUTES}
-        raise UsageError(f"broadcasting: {name[:30]}(...) is not known here, or not so. {did_you_mean(name, known)}")
+        near = did_you_mean(name, known)
+        near = near if near.startswith("Did") else "Known are sum, mean, max, softmax, exp, mT, unsqueeze and the like."
+        raise UsageError(f"broadcasting: {name[:30]}(...) is not known here, or not so. {near}")
     value = _value(work, arguments[0])
     args = tuple(_argument(each) for each in arguments[1:])
     found = Call(name, value, args, {key: _argument(each) for key, each in keywords.items()}, want)

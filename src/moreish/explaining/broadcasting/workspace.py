@@ -80,7 +80,7 @@ class Workspace:
 
     def pair(self, op: str, a: Value, b: Value, want: str, in_place: bool = False) -> Value:
         """An elementwise operation, or a loss, on two operands."""
-        aligned = broadcast([a.shape, b.shape])
+        aligned = broadcast(a.shape, b.shape)
         if in_place and aligned.shape is not None and aligned.shape != a.shape:
             why = (
                 f"an in-place operation cannot change the shape of {a.name}: the result would be {aligned.shape}, "
@@ -255,7 +255,7 @@ def check_shape(shape: Sequence[int]) -> None:
 
 
 def _digits(size: int) -> str:
-    return f"{size}" if size < 10**18 else f"about {size.bit_length() * 3 // 10} digits"
+    return f"{size:,}" if size < 10**18 else f"about {size.bit_length() * 3 // 10} digits"
 
 
 def _called(op: str, arguments: str) -> str:
