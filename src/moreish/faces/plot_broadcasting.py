@@ -87,12 +87,13 @@ def _panel(paper: _Paper, step: Step, rows: list[Row], letters: int) -> None:
     paper.words(f"{step.number}   {step.code}", paper.look.red if step.fault else paper.look.ink, bold=True)
     left = MARGIN + min(0.2 + 0.1 * letters, 0.28 * paper.width)
     room = paper.width - left - MARGIN
-    wide = max(min(0.9, room / max(columns, 1) - 0.1), 0.25)
-    beside = paper.width - left - columns * (wide + 0.1) - MARGIN
+    pitch = min(1.0, room / max(columns, 1))
+    wide = 0.9 * pitch
+    beside = paper.width - left - columns * pitch - MARGIN
     noted = max(len(row.note) for row in rows) / CHARACTERS_AN_INCH <= beside - 0.15 and beside >= BESIDE
     axes = range(columns)
     for at in axes:
-        paper.label(left + at * (wide + 0.1) + wide / 2, str(at - columns), paper.look.faint)
+        paper.label(left + at * pitch + wide / 2, str(at - columns), paper.look.faint)
     paper.gap(LINE * 0.9)
     middles: dict[tuple[int, int], tuple[float, float]] = {}
     for line, row in enumerate(rows):
@@ -101,14 +102,14 @@ def _panel(paper: _Paper, step: Step, rows: list[Row], letters: int) -> None:
         name = row.name if len(row.name) <= fits else row.name[: fits - 1] + "…"
         paper.text(MARGIN, y, name, paper.look.ink, bold=row.is_result)
         for at, cell in enumerate(row.cells, columns - len(row.cells)):
-            x = left + at * (wide + 0.1)
+            x = left + at * pitch
             if cell.size is not None or cell.to is not None or cell.role:
                 paper.box(x, paper.y, wide, cell, row.is_result, step.fault is not None)
                 middles[line, at] = (x + wide / 2, y)
         if not row.cells:
             paper.text(left, y, "no axes", paper.look.faint)
         if noted:
-            paper.text(left + columns * (wide + 0.1) + 0.12, y, row.note, paper.look.ink)
+            paper.text(left + columns * pitch + 0.12, y, row.note, paper.look.ink)
         paper.gap(ROW)
     if step.kind == "product" and len(rows) == 3:
         _link(paper, step, rows, columns, middles)

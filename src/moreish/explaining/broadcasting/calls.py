@@ -8,8 +8,9 @@ from moreish.errors import UsageError
 from moreish.explaining.broadcasting import views
 from moreish.explaining.broadcasting.alignment import Alignment, Fault
 from moreish.explaining.broadcasting.arguments import Call
-from moreish.explaining.broadcasting.formulas import POINTWISE, REDUCTIONS, filled, wrapped
+from moreish.explaining.broadcasting.formulas import POINTWISE, REDUCTIONS, filled
 from moreish.explaining.broadcasting.layouts import ATTRIBUTES, VIEWS, new_axes, view
+from moreish.explaining.broadcasting.pieces import wrapped
 from moreish.explaining.broadcasting.reductions import reduce
 from moreish.explaining.broadcasting.steps import Back, Reduced, Value
 from moreish.explaining.broadcasting.views import Refused

@@ -8,7 +8,6 @@ Source: Griewank and Walther, Evaluating Derivatives (2008), section 3.2, revers
 
 from __future__ import annotations
 
-import ast
 from dataclasses import dataclass
 
 from moreish.explaining.broadcasting.alignment import Shape
@@ -119,20 +118,6 @@ def product_back(a: Value, b: Value, batch: Shape) -> list[tuple[Value, Back]]:
         full_a = (*batch, *a.shape[-2:])
     full_b = (*batch, b.shape[0]) if right == 1 else (*batch, *b.shape[-2:])
     return [(a, _matched(a, to_a, full_a)), (b, _matched(b, to_b, full_b))]
-
-
-def is_atomic(code: str) -> bool:
-    """Whether code may stand beside an operator without parentheses."""
-    if code.isidentifier():
-        return True
-    return isinstance(
-        ast.parse(code, mode="eval").body, (ast.Name, ast.Constant, ast.Call, ast.Attribute, ast.Subscript)
-    )
-
-
-def wrapped(code: str) -> str:
-    """Code in parentheses, where it needs them."""
-    return code if is_atomic(code) else f"({code})"
 
 
 def _matched(value: Value, expression: str, full: Shape) -> Back:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from moreish.explaining.broadcasting.alignment import Shape, embeddings, entries, joined, multiplied
-from moreish.explaining.broadcasting.formulas import LOSSES, wrapped
+from moreish.explaining.broadcasting.formulas import LOSSES
+from moreish.explaining.broadcasting.pieces import wrapped
 from moreish.explaining.broadcasting.steps import Mend, Value
 
 MOST_MENDS = 3

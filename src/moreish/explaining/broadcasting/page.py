@@ -115,7 +115,7 @@ def _back(found: Explained, width: int) -> Iterator[Line]:
     if not found.backward:
         yield DIM, "No gradient goes back through this."
         return
-    yield HEAD, f"On the way back, g being the gradient of the result, {found.shape}"
+    yield from _filled(HEAD, f"On the way back, g being the gradient of the result, {found.shape}", width)
     said = {code: back.says for _, back, code in found.backward_sums}
     for line in found.backward:
         yield from _filled(CODE, line, width, 4)

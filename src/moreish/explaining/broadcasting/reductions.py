@@ -8,7 +8,8 @@ from moreish.errors import UsageError
 from moreish.explaining.broadcasting import views
 from moreish.explaining.broadcasting.alignment import entries
 from moreish.explaining.broadcasting.arguments import Call, is_axis, whole
-from moreish.explaining.broadcasting.formulas import REDUCTIONS, G, axes_said, filled, wrapped
+from moreish.explaining.broadcasting.formulas import REDUCTIONS, G, axes_said, filled
+from moreish.explaining.broadcasting.pieces import wrapped
 from moreish.explaining.broadcasting.steps import Back, Origins, Reduced, Value
 from moreish.explaining.broadcasting.views import Refused
 from moreish.explaining.broadcasting.workspace import Workspace

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from moreish.explaining.broadcasting.alignment import Cell, Fault, Shape
+from moreish.explaining.broadcasting.pieces import wrapped
 
 Origins = frozenset[tuple[str, int]]
 """Where an axis comes from: names of tensors, and which axis of each."""
@@ -88,8 +89,7 @@ class Back:
         """The gradient as code, summed."""
         if not self.sums:
             return self.expression
-        plain = self.expression.isidentifier()
-        return f"{self.expression if plain else f'({self.expression})'}{self.sums}"
+        return f"{wrapped(self.expression)}{self.sums}"
 
 
 @dataclass(frozen=True)

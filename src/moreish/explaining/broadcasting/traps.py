@@ -6,7 +6,8 @@ What was placed on purpose (by None, unsqueeze, reshape, expand, transpose) rais
 from __future__ import annotations
 
 from moreish.explaining.broadcasting.alignment import Shape, embeddings, entries, joined
-from moreish.explaining.broadcasting.formulas import LOSSES, wrapped
+from moreish.explaining.broadcasting.formulas import LOSSES
+from moreish.explaining.broadcasting.pieces import wrapped
 from moreish.explaining.broadcasting.steps import Reduced, Value, Warned
 
 TRAPS = {
@@ -46,11 +47,11 @@ def of_pair(step: int, op: str, template: str, a: Value, b: Value, shape: Shape)
             f"have {entries(a.shape):,} and {entries(b.shape):,}: it is written out whole."
         )
         found.append(Warned("huge", step, says))
-    vanished = next((each for each in (a, b) if not each.number and entries(each.shape) > entries(shape)), None)
+    vanished = next((each for each in (a, b) if _vanishes(each, shape)), None)
     if vanished is not None:
         says = (
-            f"{vanished.name} {vanished.shape} meets an axis of length 0: nothing is left of it, {shape} has no "
-            f"entries, its sum is 0 and its mean nan."
+            f"An axis of 1 of {vanished.name} {vanished.shape} is stretched to length 0: nothing is left of it, "
+            f"{shape} has no entries, its sum is 0 and its mean nan."
         )
         found.append(Warned("empty", step, says))
     if len(large.shape) > len(small.shape) and entries(large.shape) == 1 and small.shape and not large.placed:
@@ -227,6 +228,11 @@ def _grown(step: int, template: str, a: Value, b: Value, shape: Shape) -> Warned
 
 def _code(template: str, a: Value, b: Value, changed: Value, code: str) -> str:
     return template.format(*(code if value is changed else wrapped(value.code) for value in (a, b)))
+
+
+def _vanishes(value: Value, shape: Shape) -> bool:
+    wide = shape[len(shape) - len(value.shape) :]
+    return any(size == 1 and to == 0 for size, to in zip(value.shape, wide))
 
 
 def _deed(op: str, is_right: bool, met: str) -> str:

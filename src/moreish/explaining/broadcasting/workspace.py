@@ -24,9 +24,9 @@ from moreish.explaining.broadcasting.formulas import (
     back_to,
     filled,
     product_back,
-    wrapped,
 )
 from moreish.explaining.broadcasting.mending import mends_of_pair, mends_of_product
+from moreish.explaining.broadcasting.pieces import wrapped
 from moreish.explaining.broadcasting.steps import Back, Mend, Origins, Reduced, Step, Value, own_origins
 from moreish.explaining.broadcasting.traps import of_loss, of_pair, of_product
 from moreish.explaining.broadcasting.views import is_small_enough
