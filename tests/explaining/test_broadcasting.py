@@ -16,7 +16,7 @@ from moreish.errors import UsageError
 from moreish.explaining.broadcasting.explanation import Broadcasting, explain_broadcasting
 
 PAIRS = 5000
-EXPRESSIONS = 500
+EXPRESSIONS = 300
 OPERATIONS = {
     "+": torch.add, "-": torch.sub, "*": torch.mul, "/": torch.div, "**": torch.pow, "%": torch.remainder,
     "<": torch.lt, "==": torch.eq, "@": torch.matmul, "maximum": torch.maximum, "minimum": torch.minimum,
@@ -95,7 +95,7 @@ def test_shapes_and_errors_are_torchs_on_5000_pairs(types_unchecked):
 def test_the_stated_sums_give_autograds_gradients(types_unchecked):
     torch.manual_seed(0)
     compared = 0
-    for op, a, b in list(pairs())[::6]:
+    for op, a, b in list(pairs())[::9]:
         found = explained(op, a, b)
         tensors = {"a": positive(a), "b": positive(b)}
         if found.shape is None:
@@ -110,18 +110,18 @@ def test_the_stated_sums_give_autograds_gradients(types_unchecked):
             assert mine[f"d{name}"].shape == want.shape, (op, a, b)
             torch.testing.assert_close(mine[f"d{name}"], want, rtol=1e-10, atol=1e-10)
             compared += 1
-    assert compared > 700
+    assert compared > 500
 
 
 def test_what_is_said_to_work_works(types_unchecked):
     tried = 0
-    for op, a, b in list(pairs())[::4]:
+    for op, a, b in list(pairs())[::8]:
         found = explained(op, a, b)
         for mend in found.steps[-1].mends:
             made = eval(mend.code, {"a": torch.rand(a), "b": torch.rand(b), "torch": torch})
             assert tuple(made.shape) == mend.shape, (op, a, b, mend)
             tried += 1
-    assert tried > 200
+    assert tried > 100
 
 
 def drawn_expression(chooser: random.Random, depth: int) -> str:
@@ -176,7 +176,7 @@ def test_whole_expressions_have_torchs_shapes_errors_and_gradients(types_uncheck
             well = torch.isfinite(want) & torch.isfinite(mine[f"d{name}"])
             torch.testing.assert_close(mine[f"d{name}"][well], want[well], rtol=1e-7, atol=1e-8, msg=told)
         ran += 1
-    assert ran > 150 and failed > 50
+    assert ran > 120 and failed > 40
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (0,), (3, 0), (0, 3), (2, 0, 3)], ids=str)
@@ -280,7 +280,7 @@ def test_no_text_brings_it_down(types_unchecked):
         "N=(3,3);",
     ]
     understood = 0
-    for _ in range(3000):
+    for _ in range(1500):
         text = "".join(chooser.choice(pieces) for _ in range(chooser.randint(1, 12)))
         try:
             understood += explain_broadcasting(text).text(60) != ""

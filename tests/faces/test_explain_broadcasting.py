@@ -23,7 +23,6 @@ EXPRESSIONS = [
     "a_rather_long_name / a_rather_long_name.sum(1) with a_rather_long_name=(27,27)",
     "(1,2,1,3,1,4,1,5,1000000) * (9,1,1000000)",
     "2 * () + 1",
-    "(3,) < (1,)",
 ]
 
 
@@ -64,7 +63,7 @@ def test_for_people_it_fits_the_terminal(moreish, monkeypatch, width, text):
 
 
 @pytest.mark.parametrize("text", EXPRESSIONS)
-@pytest.mark.parametrize("width", [3.4, 8.0, 14.0])
+@pytest.mark.parametrize("width", [3.4, 8.0])
 def test_the_figure_keeps_to_its_paper(text, width):
     pytest.importorskip("matplotlib")
     from moreish.faces.plot_broadcasting import broadcasting_figure

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from moreish.explaining.broadcasting.alignment import Shape, embeddings, entries, joined, multiplied
 from moreish.explaining.broadcasting.formulas import LOSSES
-from moreish.explaining.broadcasting.pieces import wrapped
+from moreish.explaining.broadcasting.pieces import put, wrapped
 from moreish.explaining.broadcasting.steps import Mend, Value
 
 MOST_MENDS = 3
@@ -20,9 +20,7 @@ def mends_of_pair(template: str, a: Value, b: Value, in_place: bool = False) -> 
     """Ways to make an elementwise operation work: those first that make the result no larger than its operands."""
     found: list[Mend] = []
     if in_place and (whole := joined(a.shape, b.shape)) is not None:
-        return [
-            Mend(template.format(wrapped(a.code), wrapped(b.code)), whole, "not in place: the result is a new tensor")
-        ]
+        return [Mend(put(template, a.code, b.code), whole, "not in place: the result is a new tensor")]
     largest = max(entries(a.shape), entries(b.shape))
     for is_left, value, other in ((False, b, a), (True, a, b)):
         for code, shape, why in (*_kept(value), *_laid(value, other), *_turned(value), *_paired(value)):
@@ -30,11 +28,11 @@ def mends_of_pair(template: str, a: Value, b: Value, in_place: bool = False) -> 
             result = joined(*pair)
             if result is None or entries(result) > LARGEST_CHANCE or (in_place and (is_left or result != a.shape)):
                 continue
-            codes = (code, wrapped(b.code)) if is_left else (wrapped(a.code), code)
+            codes = (code, b.code) if is_left else (a.code, code)
             grows = entries(result) > largest
             said = f"each entry of {a.name} with each of {b.name}, if all pairs are meant" if grows else why
             shown = () if any(name in template for name in LOSSES) else result
-            found.append(Mend(template.format(*codes), shown, said))
+            found.append(Mend(put(template, *codes), shown, said))
     first = {mend.code: mend for mend in reversed(found)}  # the same code may be found twice: the first reason stands
     fitting = [mend for mend in found if first[mend.code] is mend and "all pairs" not in mend.says]
     return fitting[:MOST_MENDS] or found[:1]

@@ -118,7 +118,7 @@ def _back(found: Explained, width: int) -> Iterator[Line]:
     yield from _filled(HEAD, f"On the way back, g being the gradient of the result, {found.shape}", width)
     said = {code: back.says for _, back, code in found.backward_sums}
     for line in found.backward:
-        yield from _filled(CODE, line, width, 4)
+        yield from _filled(CODE, line, width, 8, first=4)
         yield from _filled(DIM, said.get(line, ""), width, 8)
 
 

@@ -17,3 +17,8 @@ def is_atomic(code: str) -> bool:
 def wrapped(code: str) -> str:
     """Code in parentheses, where it needs them."""
     return code if is_atomic(code) else f"({code})"
+
+
+def put(template: str, *codes: str) -> str:
+    """Code put into a template, in parentheses where it stands beside an operator or before a dot."""
+    return template.format(*(codes if template.startswith("torch.") else map(wrapped, codes)))

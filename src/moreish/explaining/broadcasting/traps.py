@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from moreish.explaining.broadcasting.alignment import Shape, embeddings, entries, joined
 from moreish.explaining.broadcasting.formulas import LOSSES
-from moreish.explaining.broadcasting.pieces import wrapped
+from moreish.explaining.broadcasting.pieces import put, wrapped
 from moreish.explaining.broadcasting.steps import Reduced, Value, Warned
 
 TRAPS = {
@@ -63,7 +63,7 @@ def of_pair(step: int, op: str, template: str, a: Value, b: Value, shape: Shape)
     return found
 
 
-def of_loss(step: int, op: str, a: Value, b: Value) -> list[Warned]:
+def of_loss(step: int, op: str, template: str, a: Value, b: Value) -> list[Warned]:
     """A loss whose prediction and target have not the same shape."""
     if a.shape == b.shape:
         return []
@@ -76,7 +76,8 @@ def of_loss(step: int, op: str, a: Value, b: Value) -> list[Warned]:
         else f"{op} of {a.shape} and {b.shape} broadcasts one against the other: one entry is held against many."
     )
     if entries(a.shape) == entries(b.shape):
-        return [Warned("loss-broadcast", step, says, f"{wrapped(b.code)}.reshape({a.shape})")]
+        mend = put(template, a.code, f"{wrapped(b.code)}.reshape({a.shape})")
+        return [Warned("loss-broadcast", step, says, mend)]
     return [Warned("loss-broadcast", step, says)]
 
 
@@ -227,7 +228,7 @@ def _grown(step: int, template: str, a: Value, b: Value, shape: Shape) -> Warned
 
 
 def _code(template: str, a: Value, b: Value, changed: Value, code: str) -> str:
-    return template.format(*(code if value is changed else wrapped(value.code) for value in (a, b)))
+    return put(template, *(code if value is changed else value.code for value in (a, b)))
 
 
 def _vanishes(value: Value, shape: Shape) -> bool:

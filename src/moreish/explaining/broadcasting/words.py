@@ -28,7 +28,7 @@ def product_said(a: Value, b: Value, aligned: Alignment) -> list[str]:
     """Which axes of a product are contracted, and which broadcast."""
     if aligned.shape is None:
         said = _fault_said(aligned)
-        return [*said, NOT_THE_FIRST] if aligned.result else said
+        return [*said, NOT_THE_FIRST] if aligned.fault and aligned.fault.axis == -1 else said
     size, axis = a.shape[-1], len(a.shape) - 1
     other = max(len(b.shape) - 2, 0)
     place = {1: "the only one, as a column", 2: "the last but one (of two axes, the very first)"}

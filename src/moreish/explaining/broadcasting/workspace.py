@@ -26,7 +26,7 @@ from moreish.explaining.broadcasting.formulas import (
     product_back,
 )
 from moreish.explaining.broadcasting.mending import mends_of_pair, mends_of_product
-from moreish.explaining.broadcasting.pieces import wrapped
+from moreish.explaining.broadcasting.pieces import put
 from moreish.explaining.broadcasting.steps import Back, Mend, Origins, Reduced, Step, Value, own_origins
 from moreish.explaining.broadcasting.traps import of_loss, of_pair, of_product
 from moreish.explaining.broadcasting.views import is_small_enough
@@ -104,7 +104,7 @@ class Workspace:
         origins = tuple(_merged(a, b, axis, len(shape)) for axis in range(len(shape)))
         out = Value(
             name,
-            template.format(wrapped(a.code), wrapped(b.code)),
+            put(template, a.code, b.code),
             () if op in LOSSES else shape,
             () if op in LOSSES else tuple(o | {(name, at)} for at, o in enumerate(origins)),
             formulas is not None and (a.gradient or b.gradient),
@@ -114,7 +114,7 @@ class Workspace:
         )
         number = self.add(kind, op, template, [a, b], out, aligned, backs, said)
         self.warned += of_pair(number, op, template, a, b, shape)
-        self.warned += of_loss(number, op, a, b) if op in LOSSES else []
+        self.warned += of_loss(number, op, template, a, b) if op in LOSSES else []
         return out
 
     def product(self, a: Value, b: Value, want: str) -> Value:
@@ -130,7 +130,7 @@ class Workspace:
         name = self.name(want or self._step_name())
         batch = tuple(cell.size for cell in aligned.result[:-2] if cell.size is not None)
         backs = [back for value, back in product_back(a, b, batch) if value.gradient]
-        code = template.format(wrapped(a.code), wrapped(b.code))
+        code = put(template, a.code, b.code)
         origins = own_origins(name, aligned.shape)
         out = Value(name, code, aligned.shape, origins, a.gradient or b.gradient, made_by="@")
         number = self.add("product", "@", template, [a, b], out, aligned, backs, said)
@@ -168,7 +168,7 @@ class Workspace:
         together = mine if origins is None else tuple(one | two for one, two in zip(origins, mine))
         out = Value(
             name,
-            template.format(wrapped(value.code)),
+            put(template, value.code),
             shape,
             together,
             back is not None,
@@ -278,6 +278,6 @@ def _inherited(template: str, a: Value, b: Value, shape: Shape) -> Reduced | Non
         was = value.reduced
         if was is not None and value.shape == shape and other.shape == ():
             kept = (was.kept_code, other.code) if value is a else (other.code, was.kept_code)
-            code = template.format(wrapped(a.code), wrapped(b.code))
-            return Reduced(code, template.format(*(wrapped(each) for each in kept)), was.kept_shape, was.axes)
+            code = put(template, a.code, b.code)
+            return Reduced(code, put(template, *kept), was.kept_shape, was.axes)
     return None
