@@ -79,6 +79,7 @@ def _rows(found: Broadcasting, step: Step) -> list[Row]:
         out = tuple(Cell(size) for size in step.out.shape)
     name = step.out.name if step.out else "result"
     note = str(step.out.shape) if step.out else "torch refuses it"
+    note = f"their mean: {note}" if step.out and step.kind == "loss" else note
     return [*rows, Row(name, out, note, is_result=True)]
 
 

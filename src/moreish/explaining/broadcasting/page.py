@@ -80,6 +80,8 @@ def grid(step: Step) -> list[str]:
         return []
     names = [*(value.name for value in step.operands), step.out.name if step.out else "result"]
     shapes = [*(str(value.shape) for value in step.operands), str(step.out.shape) if step.out else "none"]
+    if step.kind == "loss" and step.out:
+        shapes[-1] = f"their mean: {shapes[-1]}"
     table = [[cell_said(cell) for cell in row] for row in (*step.rows, step.result)]
     columns = max(len(row) for row in table)
     table = [[""] * (columns - len(row)) + row for row in table]
