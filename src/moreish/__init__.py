@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from moreish.exchange.makemore import import_makemore
+    from moreish.explaining.broadcasting.explanation import Broadcasting, explain_broadcasting
     from moreish.explaining.exercises import exercise
     from moreish.explaining.grading.grader import grade, grade_file
     from moreish.explaining.grading.grades import Grade
@@ -69,6 +70,7 @@ _HOMES = {
     ),
     "moreish.exchange.makemore": "import_makemore",
     "moreish.explaining.grains.backprop": "Backprop backprop",
+    "moreish.explaining.broadcasting.explanation": "Broadcasting explain_broadcasting",
     "moreish.explaining.exercises": "exercise",
     "moreish.explaining.grading.grader": "grade grade_file",
     "moreish.explaining.grading.grades": "Grade",
@@ -103,6 +105,7 @@ __all__ = [
     "Alphabet",
     "AlphabetError",
     "Backprop",
+    "Broadcasting",
     "CheckpointError",
     "CheckpointWarning",
     "Comparison",
@@ -146,6 +149,7 @@ __all__ = [
     "evaluate",
     "events",
     "exercise",
+    "explain_broadcasting",
     "find_lr",
     "fit",
     "grade",
