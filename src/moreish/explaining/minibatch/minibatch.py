@@ -192,9 +192,7 @@ def _training(lines: Lines, corpus: Corpus, seed: int, lr: float) -> Training:
     return begin(recipe, lines, corpus.alphabet)
 
 
-def _learnt(
-    training: Training, scored: Population, until: int, points: list[Point], done: float
-) -> Iterator[float]:
+def _learnt(training: Training, scored: Population, until: int, points: list[Point], done: float) -> Iterator[float]:
     """Learn up to a step, scoring at every half octave; yields how far the work is then."""
     began = training.step
     marks = sorted({min(until, round(2 ** (half / 2))) for half in range(60)} | {until})

@@ -25,7 +25,7 @@ from moreish.learning.training import Training
 from moreish.models.mlp import MLP
 
 SIZES = (1, 4, 16, 32, 64, 256, 1024, 4096, 16384)
-MOST_DRAWS, LEAST_DRAWS, EXAMPLES_DRAWN = 200, 30, 1 << 18
+MOST_DRAWS, LEAST_DRAWS, EXAMPLES_DRAWN = 150, 20, 1 << 17
 """Minibatches of each size: as many as take so many examples together, within limits."""
 MIDDLE = (2.5, 97.5)
 """Percentiles between which 19 of 20 minibatches lie."""

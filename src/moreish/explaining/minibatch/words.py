@@ -21,7 +21,9 @@ def explained(found: Minibatch) -> dict[str, str]:
         for moment in found.moments
         if moment.noise.noise_scale_estimated is not None and moment.noise.noise_scale is not None
     ]
-    guess = f" Estimated from two batch sizes alone, as one does on a long list: {_listed(estimated)}." if estimated else ""
+    guess = (
+        f" Estimated from two batch sizes alone, as one does on a long list: {_listed(estimated)}." if estimated else ""
+    )
     return {
         "angle": (
             "degrees between a minibatch's gradient and the full one, on average, and the two angles between which 19 "
@@ -35,7 +37,6 @@ def explained(found: Minibatch) -> dict[str, str]:
             "what the noise scale alone says, with nothing fitted: sqrt(noise / batch) for the spread, "
             "arccos 1 / sqrt(1 + noise / batch) for the angle."
         ),
-        "along": "how far a minibatch goes along the full gradient, in full steps: on average 1, whatever its size.",
         "loss": "the deviation of a minibatch's own loss, in nats: what a curve of such losses jumps by from step to step.",
         "noise": (
             f"tr(S) / |G|^2 from every example's own gradient: the batch whose error is as large as the gradient. "
@@ -100,8 +101,8 @@ def _of_approximation(found: Minibatch) -> str:
     return (
         f"Approximate: after {moment.step:,} steps, the gradient of a batch of {row.batch} stands {row.degrees.value:.0f} "
         f"degrees from the full one on average, and its error is {row.spread.value:.1f} times as large as the "
-        f"gradient. Yet along the full gradient it goes {row.along:.2f} full steps: each is wrong, their mean is right, "
-        f"and over many small steps the errors average out."
+        f"gradient. Yet along the full gradient {row.draws} of them go {row.along:.2f} times as far as it, on average: each "
+        f"is wrong, their mean is right, and over many small steps the errors average out."
     )
 
 
@@ -116,7 +117,9 @@ def _of_noise(found: Minibatch) -> str:
         if last > 2 * first
         else "it hardly grows here, so what batch is right does not change much while this list is learnt"
     )
-    return f"Noise: the noise scale is {first:,.0f} examples at the start and {last:,.0f} after {step:,} steps: {grown}."
+    return (
+        f"Noise: the noise scale is {first:,.0f} examples at the start and {last:,.0f} after {step:,} steps: {grown}."
+    )
 
 
 def _of_loss(found: Minibatch) -> str:
