@@ -10,7 +10,7 @@ Scale Learning (2007), on why approximate gradients win; McCandlish et al. 2018,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from moreish.explaining.minibatch.race import (
     FULL_RATES,
     RACE_SECONDS,
     Contender,
+    Cost,
     Curve,
     Point,
     Rate,
@@ -98,11 +99,10 @@ class Minibatch:
 
 @dataclass(frozen=True)
 class Told:
-    """`done` of `total` parts of the work are behind it; `doing` names the next."""
+    """`done` of `total` parts of the work are behind it."""
 
     done: float
     total: float
-    doing: str
 
 
 def explain_minibatch(corpus: Corpus, seed: int = 0) -> Minibatch:
@@ -123,7 +123,7 @@ def explain_minibatch(corpus: Corpus, seed: int = 0) -> Minibatch:
     raise AssertionError("the last event is what was measured")
 
 
-def measured(corpus: Corpus, seed: int = 0) -> Iterator[Told | Minibatch]:
+def measured(corpus: Corpus, seed: int = 0) -> Generator[Told | Minibatch, None, None]:
     """The same as a stream: how far it is, at last what was measured.
 
     Raises:
@@ -138,50 +138,75 @@ def measured(corpus: Corpus, seed: int = 0) -> Iterator[Told | Minibatch]:
     population = Population.of(batches, CONTEXT, symbols)
     held_out = corpus.dev[:EVALUATED] if part == "dev" else lines[:EVALUATED]
     scored = Population.of(Batches(held_out, corpus.alphabet, 1, seed), CONTEXT, symbols)
-    total = 3.0 * len(MOMENTS) + MOMENTS[-1] / 1000 + len(FULL_RATES) + 3 + 2 * RACE_SECONDS
-    done = 0.0
-    training = _training(lines, corpus, seed, LR)
+
+    def fresh(lr: float) -> Training:
+        return _training(lines, corpus, seed, lr)
+
     sizes = [n for n in SIZES if n < len(population)]
-    moments: list[Moment] = []
-    points = [Point(0, 0, _loss(training, scored))]
-    for step in MOMENTS:
-        for done in _learnt(training, scored, step, points, done):
-            yield Told(done, total, "learning in batches of 32")
-        yield Told(done, total, "gradients of minibatches")
-        noise = noise_of(training, population, sizes, stream(seed, f"minibatch/draws/{step}"))
-        moments.append(Moment(step, step * BATCH, _loss(training, population), noise))
-        done += 3
+    moments, small = yield from _moments(fresh(LR), population, scored, sizes, seed)
     rates: list[Rate] = []
     curves: list[Curve] = []
     seconds = None
-    reasons = {}
+    reasons: dict[str, str] = {}
     if len(population) < TOO_SHORT * BATCH:
         why = f"the list has {len(population)} symbols to learn from, hardly more than a batch of {BATCH}"
-        reasons = dict.fromkeys(("rates", "curves", "seconds"), why)
+        reasons = {"rates": why, "curves": why, "seconds": why}
     else:
-        tried = []
-        for lr in FULL_RATES:
-            yield Told(done, total, "full batches")
-            tried.append(full_curve(_training(lines, corpus, seed, lr), population, scored, lr))
-            done += 1
-        rates = [Rate(curve.lr, curve.points[-1].nats if curve.points else None) for curve in tried]
-        best = min((curve for curve in tried if curve.points), key=lambda curve: curve.points[-1].nats)
-        curves = [Curve(BATCH, False, LR, points), best]
-        timed = []
-        for cost in costs(training, population, sizes):
-            timed.append(cost)
-            yield Told(done + 3 * len(timed) / (len(sizes) + 1), total, "the time of a step")
-        done += 3
-        sides = [_training(lines, corpus, seed, lr) for lr in (LR, best.lr)]
-        found: list[Contender] = []
-        for found in race(*sides, population, scored):
-            yield Told(done + 2 * found[0].points[-1].seconds, total, "a race at equal time")
-        seconds = Seconds(timed, RACE_SECONDS, found)
+        rates, full = yield from _full_batch(fresh, population, scored)
+        curves = [small, full]
+        seconds = yield from _against_the_clock(fresh, full.lr, population, scored, sizes)
     yield Minibatch(
         corpus.name, part, seed, BATCH, LR, CONTEXT, EMBEDDING, HIDDEN,
-        sum(p.numel() for p in training.model.parameters()), len(population), len(population.pairs.targets), whole,
+        sum(p.numel() for p in fresh(LR).model.parameters()), len(population), len(population.pairs.targets), whole,
         moments, rates, curves, seconds, reasons,
     )  # fmt: skip
+
+
+PARTS = (4.0 * len(MOMENTS) + 8, 4.0, 4 + 2 * RACE_SECONDS)
+"""Roughly how long the gradients, the full batch's rates and what needs a clock take, in seconds."""
+
+
+def _moments(
+    training: Training, population: Population, scored: Population, sizes: list[int], seed: int
+) -> Generator[Told, None, tuple[list[Moment], Curve]]:
+    """Learns in small batches; looks at gradients on the way."""
+    found: list[Moment] = []
+    points = [Point(0, 0, _loss(training, scored))]
+    for i, step in enumerate(MOMENTS):
+        for taken in _learnt(training, scored, step, points):
+            yield Told(4 * i + 8 * taken / MOMENTS[-1], sum(PARTS))
+        noise = noise_of(training, population, sizes, stream(seed, f"minibatch/draws/{step}"))
+        found.append(Moment(step, step * BATCH, _loss(training, population), noise))
+        yield Told(4 * (i + 1) + 8 * step / MOMENTS[-1], sum(PARTS))
+    return found, Curve(BATCH, False, LR, points)
+
+
+def _full_batch(
+    fresh: Callable[[float], Training], population: Population, scored: Population
+) -> Generator[Told, None, tuple[list[Rate], Curve]]:
+    """Tries the full batch at every rate; the last loss on the held-out part decides."""
+    tried = []
+    for i, lr in enumerate(FULL_RATES):
+        tried.append(full_curve(fresh(lr), population, scored, lr))
+        yield Told(PARTS[0] + PARTS[1] * (i + 1) / len(FULL_RATES), sum(PARTS))
+    learnt = [curve for curve in tried if curve.points]
+    rates = [Rate(curve.lr, curve.points[-1].nats if curve.points else None) for curve in tried]
+    return rates, min(learnt, key=lambda curve: curve.points[-1].nats)
+
+
+def _against_the_clock(
+    fresh: Callable[[float], Training], lr: float, population: Population, scored: Population, sizes: list[int]
+) -> Generator[Told, None, Seconds]:
+    """The time of steps, and the race."""
+    begun = sum(PARTS[:2])
+    timed: list[Cost] = []
+    for cost in costs(fresh(LR), population, sizes):
+        timed.append(cost)
+        yield Told(begun + 4 * len(timed) / (len(sizes) + 1), sum(PARTS))
+    found: list[Contender] = []
+    for found in race(fresh(LR), fresh(lr), population, scored):
+        yield Told(begun + 4 + 2 * found[0].points[-1].seconds, sum(PARTS))
+    return Seconds(timed, RACE_SECONDS, found)
 
 
 def _training(lines: Lines, corpus: Corpus, seed: int, lr: float) -> Training:
@@ -192,9 +217,8 @@ def _training(lines: Lines, corpus: Corpus, seed: int, lr: float) -> Training:
     return begin(recipe, lines, corpus.alphabet)
 
 
-def _learnt(training: Training, scored: Population, until: int, points: list[Point], done: float) -> Iterator[float]:
-    """Learn up to a step, scoring at every half octave; yields how far the work is then."""
-    began = training.step
+def _learnt(training: Training, scored: Population, until: int, points: list[Point]) -> Iterator[int]:
+    """Learn up to a step, scoring at every half octave; yields the steps taken then."""
     marks = sorted({min(until, round(2 ** (half / 2))) for half in range(60)} | {until})
     for mark in marks:
         if mark <= training.step:
@@ -202,7 +226,7 @@ def _learnt(training: Training, scored: Population, until: int, points: list[Poi
         while training.step < mark:
             training.advance()
         points.append(Point(mark, mark * BATCH, _loss(training, scored)))
-        yield done + (mark - began) / 1000
+        yield mark
 
 
 def _loss(training: Training, scored: Population) -> float:

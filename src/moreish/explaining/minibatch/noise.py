@@ -21,6 +21,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from moreish.explaining.minibatch.population import Population
+from moreish.layers import Linear
 from moreish.learning.training import Training
 from moreish.models.mlp import MLP
 
@@ -95,13 +96,14 @@ def example_squares(model: MLP, windows: Int[Tensor, "M C"], targets: Int[Tensor
     its places in the window send it, so places that hold the same symbol meet in products.
     """
     first, output = model.hidden[0], model.output
+    assert isinstance(first, Linear) and first.bias is not None and output.bias is not None
     x = model.embedding.weight[windows]
     inputs = x.flatten(1)
-    h = torch.tanh(inputs @ first.weight.T + first.bias)  # type: ignore[operator, union-attr]
+    h = torch.tanh(inputs @ first.weight.T + first.bias)
     d_logits = torch.softmax(h @ output.weight.T + output.bias, 1)
     d_logits[torch.arange(len(targets)), targets] -= 1
     d_before = (d_logits @ output.weight) * (1 - h.square())
-    d_x = (d_before @ first.weight).view_as(x)  # type: ignore[operator]
+    d_x = (d_before @ first.weight).view_as(x)
     same = windows[:, :, None] == windows[:, None, :]
     return (
         d_logits.square().sum(1) * (1 + h.square().sum(1))

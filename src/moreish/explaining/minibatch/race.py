@@ -23,7 +23,7 @@ from moreish.learning.training import Training
 from moreish.models.mlp import MLP
 
 FULL_STEPS = 40
-FULL_RATES = (0.1, 0.5, 1.0, 2.0, 4.0)
+FULL_RATES = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0)
 RACE_SECONDS, TURNS, HALVINGS = 4.0, 16, 10
 """Seconds of learning each; the turns they come in, beside shorter ones at the beginning, each half an octave."""
 COST_SECONDS, LEAST_TIMED, MOST_TIMED = 0.1, 3, 100
@@ -59,11 +59,12 @@ class Rate:
 
 @dataclass(frozen=True)
 class Timed:
-    """The loss after so many seconds of learning; scoring is off the clock."""
+    """The loss on the held-out part, and on all learnt from, after so many seconds; scoring is off the clock."""
 
     seconds: float
     step: int
     nats: float
+    learnt: float
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ def race(small: Training, full: Training, population: Population, scored: Popula
     for training, fixed in sides:
         _step(copy.deepcopy(training), fixed)  # fresh pages of memory are met off the clock
     clocks, steps = [0.0, 0.0], [0, 0]
-    points: list[list[Timed]] = [[Timed(0.0, 0, _loss(training, scored))] for training, _ in sides]
+    points: list[list[Timed]] = [[_timed(0.0, 0, training, population, scored)] for training, _ in sides]
     even = {RACE_SECONDS * turn / TURNS for turn in range(1, TURNS + 1)}
     early = {RACE_SECONDS / TURNS * 2 ** (-half / 2) for half in range(1, HALVINGS + 1)}
     for turn, until in enumerate(sorted(even | early)):
@@ -147,7 +148,7 @@ def race(small: Training, full: Training, population: Population, scored: Popula
                 clocks[i] += _step(training, fixed)
                 steps[i] += 1
             if steps[i] > before:
-                points[i].append(Timed(clocks[i], steps[i], _loss(training, scored)))
+                points[i].append(_timed(clocks[i], steps[i], training, population, scored))
         yield [
             Contender(
                 len(population) if fixed else training.recipe.batch, fixed is not None, training.recipe.lr, taken, found
@@ -167,9 +168,11 @@ def _step(training: Training, fixed: Windows | None) -> float:
     return time.perf_counter() - began
 
 
-def _loss(training: Training, scored: Population) -> float:
+def _timed(seconds: float, step: int, training: Training, population: Population, scored: Population) -> Timed:
     assert isinstance(training.model, MLP)
-    nats = scored.loss(training.model)
-    if not math.isfinite(nats):
-        raise MoreishError(f"at a learning rate of {training.recipe.lr:g} the loss is no number. Give another list.")
-    return nats
+    nats, learnt = scored.loss(training.model), population.loss(training.model)
+    if not math.isfinite(nats + learnt):
+        raise MoreishError(
+            f"after {step} steps at a learning rate of {training.recipe.lr:g} the loss is no number. Give another list."
+        )
+    return Timed(seconds, step, nats, learnt)

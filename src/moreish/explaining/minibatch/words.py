@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 
-from moreish.explaining.minibatch.minibatch import LR, Minibatch, Moment
+from moreish.explaining.minibatch.minibatch import Minibatch, Moment
 from moreish.explaining.minibatch.noise import BatchSize
 from moreish.explaining.minibatch.race import Contender, Cost
 
 ALIKE = 0.005
 """Nats per symbol within which a race is called a draw."""
+OVERFIT = 0.02
+"""Nats per symbol above the best by which a training that ends there is said to overfit."""
 
 
 def explained(found: Minibatch) -> dict[str, str]:
@@ -37,7 +39,7 @@ def explained(found: Minibatch) -> dict[str, str]:
             "what the noise scale alone says, with nothing fitted: sqrt(noise / batch) for the spread, "
             "arccos 1 / sqrt(1 + noise / batch) for the angle."
         ),
-        "loss": "the deviation of a minibatch's own loss, in nats: what a curve of such losses jumps by from step to step.",
+        "loss": "the deviation of a minibatch's own loss, in nats: by so much a curve of such losses jumps.",
         "noise": (
             f"tr(S) / |G|^2 from every example's own gradient: the batch whose error is as large as the gradient. "
             f"Below it, twice the batch is worth nearly twice the steps; far above it, next to nothing.{guess}"
@@ -99,10 +101,11 @@ def _of_approximation(found: Minibatch) -> str:
     if row is None:
         return ""
     return (
-        f"Approximate: after {moment.step:,} steps, the gradient of a batch of {row.batch} stands {row.degrees.value:.0f} "
-        f"degrees from the full one on average, and its error is {row.spread.value:.1f} times as large as the "
-        f"gradient. Yet along the full gradient {row.draws} of them go {row.along:.2f} times as far as it, on average: each "
-        f"is wrong, their mean is right, and over many small steps the errors average out."
+        f"Approximate: after {moment.step:,} steps, the gradient of a batch of {row.batch} stands "
+        f"{row.degrees.value:.0f} degrees from the full one on average, and its error is {row.spread.value:.1f} times "
+        f"as large as the gradient. Yet along the full gradient {row.draws} of them go {row.along:.2f} times as far as "
+        f"it, on average (1 in the long run): each is wrong, their mean is right, and over many small steps the errors "
+        f"average out."
     )
 
 
@@ -112,7 +115,7 @@ def _of_noise(found: Minibatch) -> str:
         return ""
     (_, first), (step, last) = told[0], told[-1]
     grown = (
-        "the gradient shrinks and its noise does not, so a small batch does for the beginning, and later a larger batch, "
+        "the gradient shrinks and its noise does not, so small batches do for the beginning, and later a larger batch, "
         "or a smaller rate, pays"
         if last > 2 * first
         else "it hardly grows here, so what batch is right does not change much while this list is learnt"
@@ -142,8 +145,8 @@ def _of_price(found: Minibatch) -> str:
     more = full.batch / small.batch
     return (
         f"Price: a full step sees {_times(more)} as many symbols as one of {small.batch} and takes "
-        f"{_times(full.seconds / small.seconds)} as long, while its error is that of a batch of {small.batch} divided by "
-        f"{math.sqrt(more):.0f} or better. Accuracy grows with the root of the price."
+        f"{_times(full.seconds / small.seconds)} as long. A batch that sees so many symbols has {math.sqrt(more):.0f} "
+        f"times less error: accuracy grows with the root of the price, and steps with the price itself."
     )
 
 
@@ -152,18 +155,22 @@ def _of_race(found: Minibatch) -> str:
     if pair is None:
         return f"No race: {found.reasons.get('seconds', 'it was not run')}."
     small, full = pair
-    ours, theirs = small.points[-1].nats, full.points[-1].nats
-    told = (
-        f"{small.batch} took {small.steps:,} steps to {ours:.3f} nats on {found.part}, the full batch {full.steps:,} to "
-        f"{theirs:.3f}"
-    )
+    ours, theirs = (min(side.points, key=lambda point: point.nats) for side in pair)
     assert found.seconds is not None
-    began = f"Equal time, {found.seconds.each:g} seconds each: {told}"
-    if abs(ours - theirs) < ALIKE:
-        return f"{began}: a draw on a list this short, where a full step is cheap."
-    if ours > theirs:
-        return f"{began}: the full batch wins here. This list is short, so that its steps are cheap, and its rate was chosen."
-    return f"{began}: more steps win, though the full batch had the best of {len(found.rates)} rates and 32 the lecture's {LR:g}."
+    told = (
+        f"Equal time, {found.seconds.each:g} seconds each: {small.batch} took {small.steps:,} steps and came to "
+        f"{ours.nats:.3f} nats on {found.part} at best, the full batch {full.steps:,} and to {theirs.nats:.3f}"
+    )
+    if abs(ours.nats - theirs.nats) < ALIKE:
+        verdict = "a draw, for this list is short, and a full step of it cheap"
+    elif ours.nats > theirs.nats:
+        verdict = f"the full batch wins, for this list is short, a full step of it cheap, and {full.lr:g} a good rate"
+    else:
+        verdict = f"more steps win, though the full batch had the best of {len(found.rates)} rates"
+    last = full.points[-1]
+    if last.nats > theirs.nats + OVERFIT:
+        verdict += f". By its end it overfits: {last.learnt:.3f} on train, {last.nats:.3f} on {found.part}"
+    return f"{told}: {verdict}."
 
 
 def _of_symbols(found: Minibatch) -> str:
@@ -173,14 +180,15 @@ def _of_symbols(found: Minibatch) -> str:
     pair = reached(found)
     if pair is None:
         return (
-            f"Equal symbols: {full.points[-1].step} full steps come to {full.points[-1].nats:.3f}, which {small.batch} does "
-            f"not reach in {small.points[-1].step:,} steps."
+            f"Equal symbols: {full.points[-1].step} full steps come to {full.points[-1].nats:.3f}, which {small.batch} "
+            f"does not reach in {small.points[-1].step:,} steps."
         )
     theirs, ours = pair
     passes = theirs / found.symbols
+    factor = f"{_times(theirs / ours)} fewer" if theirs > ours else "no fewer"
     return (
         f"Equal symbols, whatever the machine: what the full batch reaches in {passes:.0f} passes, {theirs:,} symbols, "
-        f"{small.batch} reaches after {ours:,}, {_times(theirs / ours)} fewer."
+        f"{small.batch} reaches after {ours:,}, {factor}."
     )
 
 
@@ -188,11 +196,11 @@ def _of_grouping(found: Minibatch) -> str:
     pair = reached(found)
     if pair is None or found.distinct == found.symbols:
         return ""
-    cheaper = found.symbols / found.distinct
-    than = "far less than" if 3 * cheaper < pair[0] / pair[1] else "to be set against"
+    cheaper, fewer = found.symbols / found.distinct, pair[0] / pair[1]
+    than = "far less than" if 3 * cheaper < fewer else "to be set against"
     return (
-        f"Fair? Equal windows give equal gradients, and only {found.distinct:,} of {found.symbols:,} differ: a full step "
-        f"that works each out once is at best {_times(cheaper)} as cheap, {than} the {_times(pair[0] / pair[1])} above."
+        f"Fair? Equal windows give equal gradients, and only {found.distinct:,} of {found.symbols:,} differ: a full "
+        f"step that works each out once is at best {_times(cheaper)} as cheap, {than} the {_times(fewer)} above."
     )
 
 

@@ -82,8 +82,8 @@ def told(found: Minibatch) -> RenderableType:
     parts: list[RenderableType] = [
         Text(f"Minibatch gradients against the full one, on {name}", "bold"),
         Text(
-            f"An MLP of {found.context} symbols, {found.hidden} hidden units and {found.weights:,} weights, learning by "
-            f"plain steps of {found.lr:g} in batches of {found.batch}. The full gradient is that of all "
+            f"An MLP of {found.context} symbols, {found.hidden} hidden units and {found.weights:,} weights, learning "
+            f"by plain steps of {found.lr:g} in batches of {found.batch}. The full gradient is that of all "
             f"{found.symbols:,} symbols{kept}.",
             "dim",
         ),
@@ -97,13 +97,12 @@ def told(found: Minibatch) -> RenderableType:
     if found.seconds is not None:
         parts += [Text("\nThe price of a step, on this machine", "bold"), _costs(found)]
         parts += [Text(f"\nFull batch against {found.batch}: loss on {found.part}", "bold"), _race(found)]
-        parts.append(
-            Text(
-                f"Above at equal seconds of learning, below at equal symbols. The full batch learns at {found.curves[1].lr:g}, "
-                f"the best of {', '.join(f'{rate.lr:g}' for rate in found.rates)}; {found.batch} at the lecture's {found.lr:g}.",
-                "dim",
-            )
+        rates = ", ".join(f"{rate.lr:g}" for rate in found.rates)
+        said = (
+            f"Above at equal seconds of learning, below at equal symbols. The full batch learns at "
+            f"{found.curves[1].lr:g}, the best of {rates}; {found.batch} at the lecture's {found.lr:g}."
         )
+        parts.append(Text(said, "dim"))
     parts += [Text("\nSo", "bold"), *(Text(line) for line in concluded(found))]
     return Group(*parts)
 
