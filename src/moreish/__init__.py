@@ -32,10 +32,12 @@ if TYPE_CHECKING:
         UsageError,
     )
     from moreish.exchange.makemore import import_makemore
+    from moreish.explaining.dimensionality.dimensionality import Dimensionality, explain_dimensionality
     from moreish.explaining.exercises import exercise
     from moreish.explaining.grading.grader import grade, grade_file
     from moreish.explaining.grading.grades import Grade
     from moreish.explaining.grains.backprop import Backprop, backprop
+    from moreish.explaining.minibatch.minibatch import Minibatch, explain_minibatch
     from moreish.explaining.taping.tape import Tape, tape
     from moreish.generating.sample import Line, Sample, sample
     from moreish.learning.evaluate import Evaluation, evaluate
@@ -69,9 +71,11 @@ _HOMES = {
     ),
     "moreish.exchange.makemore": "import_makemore",
     "moreish.explaining.grains.backprop": "Backprop backprop",
+    "moreish.explaining.dimensionality.dimensionality": "Dimensionality explain_dimensionality",
     "moreish.explaining.exercises": "exercise",
     "moreish.explaining.grading.grader": "grade grade_file",
     "moreish.explaining.grading.grades": "Grade",
+    "moreish.explaining.minibatch.minibatch": "Minibatch explain_minibatch",
     "moreish.explaining.taping.tape": "Tape tape",
     "moreish.generating.sample": "Line Sample sample",
     "moreish.learning.evaluate": "Evaluation evaluate",
@@ -108,6 +112,7 @@ __all__ = [
     "Comparison",
     "ConfigError",
     "Corpus",
+    "Dimensionality",
     "Evaluated",
     "Evaluation",
     "Finished",
@@ -121,6 +126,7 @@ __all__ = [
     "Lines",
     "ListError",
     "MLPStep",
+    "Minibatch",
     "MoreishError",
     "Op",
     "ReadOptions",
@@ -146,6 +152,8 @@ __all__ = [
     "evaluate",
     "events",
     "exercise",
+    "explain_dimensionality",
+    "explain_minibatch",
     "find_lr",
     "fit",
     "grade",
