@@ -83,8 +83,8 @@ def _of_space(found: Dimensionality) -> str:
     new = "" if last.dev_unseen is None else f", and {percent(last.dev_unseen)} of dev's positions meet one that is new"
     return (
         f"Space: each symbol of context makes {found.symbols} times as many contexts possible. Of length "
-        f"{first.length}, {first.seen:,} of {short(first.possible)} are seen; of length {last.length}, {last.seen:,} of "
-        f"{short(last.possible)}, {percent(last.once)} of these once only{new}."
+        f"{first.length}, {first.seen:,} of {short(first.possible)} are seen; of length {last.length}, {last.seen:,} "
+        f"of {short(last.possible)}, {percent(last.once)} of these once only{new}."
     )
 
 
@@ -143,8 +143,8 @@ def _of_learnt(found: Dimensionality) -> str:
     return (
         f"Learnt: contexts of {network.length} symbols, {learnt.embeddings.dimensions} numbers, have a contrast of "
         f"{learnt.embeddings.contrast:.2f}, where random points of as many have {learnt.random.contrast:.2f}: they "
-        f"concentrate {'less' if less else 'no less'}. They spread in {learnt.effective_dimensions:.0f} directions, and "
-        f"contexts that share symbols lie close."
+        f"concentrate {'less' if less else 'no less'}. They spread in {learnt.effective_dimensions:.0f} directions, "
+        f"and contexts that share symbols lie close."
     )
 
 
@@ -177,8 +177,8 @@ def _of_work(found: Dimensionality) -> str:
     grown = _grown(first, last)
     return (
         f"Work: from length {first.length} to {last.length} the table grows {short(grown[0])} times, the network "
-        f"{grown[1]:.1f} times. Comparing with all {last.work.positions:,} training windows takes {times:,.0f} times "
-        f"the network's multiply-adds."
+        f"{grown[1]:.1f} times. Comparing with all {last.work.positions:,} training windows takes "
+        f"{times:,.{int(times < 10)}f} times the network's multiply-adds."
     )
 
 

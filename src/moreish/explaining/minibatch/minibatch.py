@@ -16,7 +16,6 @@ from typing import Any
 
 import torch
 
-from moreish.errors import ListError
 from moreish.explaining.minibatch.noise import SIZES, Noise, noise_of
 from moreish.explaining.minibatch.population import Population
 from moreish.explaining.minibatch.race import (
@@ -113,9 +112,6 @@ def explain_minibatch(corpus: Corpus, seed: int = 0) -> Minibatch:
     Args:
         corpus: a list, read and split.
         seed: of the weights, and of every minibatch that is drawn.
-
-    Raises:
-        ListError: the list has a single symbol to learn from.
     """
     for event in measured(corpus, seed):
         if isinstance(event, Minibatch):
@@ -124,17 +120,11 @@ def explain_minibatch(corpus: Corpus, seed: int = 0) -> Minibatch:
 
 
 def measured(corpus: Corpus, seed: int = 0) -> Generator[Told | Minibatch, None, None]:
-    """The same as a stream: how far it is, at last what was measured.
-
-    Raises:
-        ListError: the list has a single symbol to learn from.
-    """
+    """The same as a stream: how far it is, at last what was measured."""
     part = "train" if corpus.kfold or corpus.split == "none" else "dev"
     symbols = len(corpus.alphabet)
     lines, whole = _shortened(corpus, seed)
     batches = Batches(lines, corpus.alphabet, BATCH, seed)
-    if batches.symbols < 2:
-        raise ListError(f"{corpus.name} has {batches.symbols} symbol to learn from. Give a longer list, such as names.")
     population = Population.of(batches, CONTEXT, symbols)
     held_out = corpus.dev[:EVALUATED] if part == "dev" else lines[:EVALUATED]
     scored = Population.of(Batches(held_out, corpus.alphabet, 1, seed), CONTEXT, symbols)
@@ -204,7 +194,7 @@ def _against_the_clock(
         timed.append(cost)
         yield Told(begun + 4 * len(timed) / (len(sizes) + 1), sum(PARTS))
     found: list[Contender] = []
-    for found in race(fresh(LR), fresh(lr), population, scored):
+    for found in race(fresh(LR), fresh(lr), population, scored, RACE_SECONDS):
         yield Told(begun + 4 + 2 * found[0].points[-1].seconds, sum(PARTS))
     return Seconds(timed, RACE_SECONDS, found)
 

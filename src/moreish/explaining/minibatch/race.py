@@ -128,8 +128,10 @@ def costs(training: Training, population: Population, sizes: list[int]) -> Itera
         yield Cost(n, full, seconds, n / seconds)
 
 
-def race(small: Training, full: Training, population: Population, scored: Population) -> Iterator[list[Contender]]:
-    """Both learn for the same seconds, taking turns, so that what else the machine does slows both.
+def race(
+    small: Training, full: Training, population: Population, scored: Population, seconds: float
+) -> Iterator[list[Contender]]:
+    """Both learn for so many seconds, taking turns, so that what else the machine does slows both.
 
     Yields what there is after each turn. A step that has begun is finished, so the full batch gets a little more.
     """
@@ -138,8 +140,8 @@ def race(small: Training, full: Training, population: Population, scored: Popula
         _step(copy.deepcopy(training), fixed)  # fresh pages of memory are met off the clock
     clocks, steps = [0.0, 0.0], [0, 0]
     points: list[list[Timed]] = [[_timed(0.0, 0, training, population, scored)] for training, _ in sides]
-    even = {RACE_SECONDS * turn / TURNS for turn in range(1, TURNS + 1)}
-    early = {RACE_SECONDS / TURNS * 2 ** (-half / 2) for half in range(1, HALVINGS + 1)}
+    even = {seconds * turn / TURNS for turn in range(1, TURNS + 1)}
+    early = {seconds / TURNS * 2 ** (-half / 2) for half in range(1, HALVINGS + 1)}
     for turn, until in enumerate(sorted(even | early)):
         for i in (0, 1) if turn % 2 else (1, 0):
             training, fixed = sides[i]
