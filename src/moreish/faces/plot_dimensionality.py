@@ -48,7 +48,7 @@ def dimensionality_figure(
         axes.set_axis_off()
     from moreish.explaining.dimensionality.words import headline
 
-    said = fill(headline(found), round(width * CHARACTERS_AN_INCH * 1.15))
+    said = fill(headline(found), round(width * CHARACTERS_AN_INCH * 1.05))
     figure.supxlabel(said, color=look.ink, fontsize=9, x=0.01, ha="left")
     return figure
 

@@ -48,7 +48,7 @@ def minibatch_figure(found: Minibatch, width: float = 11.0, height: float = 4.2,
         "Above: marks are means over minibatches, bars hold 19 of 20 of them, lines are what the noise scale alone "
         "predicts. "
     )
-    said = fill(marks + headline(found), round(width * CHARACTERS_AN_INCH * 1.15))
+    said = fill(marks + headline(found), round(width * CHARACTERS_AN_INCH * 1.05))
     figure.supxlabel(said, color=look.ink, fontsize=9, x=0.01, ha="left")
     return figure
 
