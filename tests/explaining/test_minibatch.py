@@ -166,14 +166,16 @@ def test_a_rate_that_explodes_has_no_curve(corpus, population):
 
 
 def hurry(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(page, "MOMENTS", (0, 40))
+    patch.setattr(page, "MOMENTS", (0, 20))
     patch.setattr(page, "RACE_SECONDS", 0.1)
-    patch.setattr(noise_page, "MOST_DRAWS", 12)
+    patch.setattr(noise_page, "MOST_DRAWS", 8)
     patch.setattr(noise_page, "LEAST_DRAWS", 4)
     patch.setattr(noise_page, "EXAMPLES_DRAWN", 1 << 12)
     patch.setattr(race_page, "FULL_STEPS", 3)
     patch.setattr(race_page, "FULL_RATES", (0.1, 1.0))
     patch.setattr(race_page, "COST_SECONDS", 0.01)
+    patch.setattr(race_page, "TURNS", 4)
+    patch.setattr(race_page, "HALVINGS", 3)
 
 
 @pytest.fixture(scope="module")

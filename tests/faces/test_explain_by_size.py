@@ -40,8 +40,8 @@ def hurry(patch: pytest.MonkeyPatch) -> None:
     for page, values in {
         minibatch: {"MOMENTS": (0, 20), "RACE_SECONDS": 0.05, "SIZES": (1, 32, 256)},
         noise_page: {"MOST_DRAWS": 6, "LEAST_DRAWS": 3},
-        race: {"FULL_STEPS": 2, "FULL_RATES": (1.0, 2.0), "COST_SECONDS": 0.001},
-        dimensionality: {"STEPS": 10, "NETWORKS": (1, 3), "DIMENSIONS": (1, 10)},
+        race: {"FULL_STEPS": 2, "FULL_RATES": (1.0, 2.0), "COST_SECONDS": 0.001, "TURNS": 2, "HALVINGS": 1},
+        dimensionality: {"STEPS": 10, "NETWORKS": (1, 3), "LENGTHS": (1, 3), "DIMENSIONS": (1, 10)},
         neighbours_page: {"REFERENCES": 500, "ASKED": 50},
     }.items():
         for name, value in values.items():
@@ -85,7 +85,7 @@ def test_json_is_one_object_and_the_same_each_time_but_for_seconds(moreish, name
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize("width", [60, 100])
 def test_for_people_there_are_tables_a_sentence_for_each_figure_and_what_follows(moreish, monkeypatch, name, width):
     monkeypatch.setenv("COLUMNS", str(width))
     ran = moreish("explain", name, "list.txt")
@@ -109,7 +109,7 @@ def test_a_list_too_short_for_a_figure_says_so(moreish, name):
 
 @pytest.mark.parametrize("size", ["long", "short"])
 @pytest.mark.parametrize("name", COMMANDS)
-@pytest.mark.parametrize("width, height, look", [(3.6, 4.0, LIGHT), (7.2, 4.0, DARK), (13.0, 4.2, LIGHT)])
+@pytest.mark.parametrize("width, height, look", [(3.6, 4.0, LIGHT), (13.0, 4.2, DARK)])
 def test_nothing_leaves_the_paper_narrow_or_wide(figures, name, size, width, height, look):
     make, found = figures[name, size]
     figure = make(found, width, height, look)
@@ -160,9 +160,8 @@ def test_the_dimensionality_figure_shows_what_was_found(figures):
     assert sum(axes.axison for axes in short_make(short).axes) == 5  # none of neighbours
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_the_figure_is_the_same_each_time(figures, name):
-    make, found = figures[name, "long"]
+def test_the_figure_is_the_same_each_time(figures):
+    make, found = figures["minibatch", "short"]
     assert rendered(make(found), "svg") == rendered(make(found), "svg")
 
 

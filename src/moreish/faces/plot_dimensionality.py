@@ -38,9 +38,8 @@ def dimensionality_figure(
         dress(axes, look, fill(title, room), x, y)
         if draw is _losses:  # five curves, which leave no corner free: room is made above them
             bottom, top = axes.get_ylim()
-            axes.set_ylim(bottom, top + 0.4 * (top - bottom))
+            axes.set_ylim(bottom, top + 0.5 * (top - bottom))
             axes.get_legend().set_loc("upper left")
-            axes.get_legend().set_ncols(2)
         if draw is not _distances:
             lengths = [each.length for each in found.contexts]
             axes.set_xticks(lengths, [str(length) for length in lengths])
