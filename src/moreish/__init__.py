@@ -33,10 +33,12 @@ if TYPE_CHECKING:
     )
     from moreish.exchange.makemore import import_makemore
     from moreish.explaining.broadcasting.explanation import Broadcasting, explain_broadcasting
+    from moreish.explaining.dimensionality.dimensionality import Dimensionality, explain_dimensionality
     from moreish.explaining.exercises import exercise
     from moreish.explaining.grading.grader import grade, grade_file
     from moreish.explaining.grading.grades import Grade
     from moreish.explaining.grains.backprop import Backprop, backprop
+    from moreish.explaining.minibatch.minibatch import Minibatch, explain_minibatch
     from moreish.explaining.taping.tape import Tape, tape
     from moreish.generating.sample import Line, Sample, sample
     from moreish.learning.evaluate import Evaluation, evaluate
@@ -71,9 +73,11 @@ _HOMES = {
     "moreish.exchange.makemore": "import_makemore",
     "moreish.explaining.grains.backprop": "Backprop backprop",
     "moreish.explaining.broadcasting.explanation": "Broadcasting explain_broadcasting",
+    "moreish.explaining.dimensionality.dimensionality": "Dimensionality explain_dimensionality",
     "moreish.explaining.exercises": "exercise",
     "moreish.explaining.grading.grader": "grade grade_file",
     "moreish.explaining.grading.grades": "Grade",
+    "moreish.explaining.minibatch.minibatch": "Minibatch explain_minibatch",
     "moreish.explaining.taping.tape": "Tape tape",
     "moreish.generating.sample": "Line Sample sample",
     "moreish.learning.evaluate": "Evaluation evaluate",
@@ -111,6 +115,7 @@ __all__ = [
     "Comparison",
     "ConfigError",
     "Corpus",
+    "Dimensionality",
     "Evaluated",
     "Evaluation",
     "Finished",
@@ -124,6 +129,7 @@ __all__ = [
     "Lines",
     "ListError",
     "MLPStep",
+    "Minibatch",
     "MoreishError",
     "Op",
     "ReadOptions",
@@ -150,6 +156,8 @@ __all__ = [
     "events",
     "exercise",
     "explain_broadcasting",
+    "explain_dimensionality",
+    "explain_minibatch",
     "find_lr",
     "fit",
     "grade",

@@ -11,7 +11,9 @@ import torch
 
 from moreish.explaining.bessel import correction as bessel
 from moreish.explaining.bessel import measures as bessel_measures
+from moreish.explaining.dimensionality import dimensionality
 from moreish.explaining.exercises import EXERCISES
+from moreish.explaining.minibatch import minibatch, race
 from moreish.faces.cli import run
 from moreish.learning import choose
 from moreish.text.corpus import Corpus
@@ -58,7 +60,9 @@ CASES = {
     "explain tape": ["explain", "tape", "EXPRESSION"],
     "explain bessel": ["explain", "bessel", "minerals"],
     "explain broadcasting": ["explain", "broadcasting", "(27,27) / (27,)"],
+    "explain dimensionality": ["explain", "dimensionality", "minerals"],
     "explain losses": ["explain", "losses"],
+    "explain minibatch": ["explain", "minibatch", "minerals"],
     "backprop": ["backprop", "dinosaurs", "--hidden", "4"],
     "import": ["import", "FOREIGN", "--list", "dinosaurs", "--run", "TMP"],
 }
@@ -71,6 +75,12 @@ def test_the_page_names_every_key_and_no_other(section, bigram, foreign, tmp_pat
     monkeypatch.setattr(bessel, "STEPS", 2)
     monkeypatch.setattr(bessel, "SEEDS", 1)
     monkeypatch.setattr(bessel_measures, "DRAWN", bessel_measures.AT_ONCE)  # one lot, in place of sixteen
+    monkeypatch.setattr(dimensionality, "STEPS", 2)
+    monkeypatch.setattr(dimensionality, "NETWORKS", (1,))
+    monkeypatch.setattr(minibatch, "MOMENTS", (0, 2))
+    monkeypatch.setattr(minibatch, "RACE_SECONDS", 0.05)
+    monkeypatch.setattr(minibatch, "SIZES", (1, 32))
+    monkeypatch.setattr(race, "FULL_STEPS", 2)
     other = str(tmp_path / "other")
     if "OTHER" in CASES[section]:
         assert run(["train", "dinosaurs", "--model", "unigram", "--run", other]) == 0
