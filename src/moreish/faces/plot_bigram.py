@@ -34,7 +34,8 @@ def bigram_figure(found: Bigram, width: float = 15.0, height: float = 8.2, look:
     if wide:
         left, right = figure.add_gridspec(1, 2, width_ratios=(height - 1, width - height + 1))
         table = figure.add_subplot(left)
-        curves = right.subgridspec(2, 2).subplots().flatten()
+        grid = right.subgridspec(2, 2)
+        curves = [figure.add_subplot(grid[i, j]) for i in range(2) for j in range(2)]
         room = round((width - height) * CHARACTERS_AN_INCH * 0.4)
     else:
         table, *curves = figure.subplots(5, 1, height_ratios=(width, *[3.2] * 4))

@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.func import functional_call
 
-from moreish.explaining.bigram.network import probabilities_of, shares_of
+from moreish.explaining.bigram.network import eigenvalues_of, probabilities_of, shares_of
 from moreish.explaining.bigram.smoothing import decayed
 from moreish.explaining.bigram.table import Table
 from moreish.models.mlp import MLP, MLPConfig
@@ -130,7 +130,7 @@ def convex_of(table: Table, seed: int, steps: int, rate: float) -> Convex:
     losses = [_losses(w, shares).tolist() for w in (begun, ended, arrived)]
     decays = LECTURE_DECAY * arrived.square().mean((1, 2))
     newton = [nats + float(decay) for nats, decay in zip(losses[2], decays)]
-    eigenvalues = [_eigenvalues(w, shares) for w in (*begun, ended[0])]
+    eigenvalues = [eigenvalues_of(torch.softmax(w, -1), shares) for w in (*begun, ended[0])]
     largest = max(float(each.max()) for each in eigenvalues)
     return Convex(
         steps=steps,
@@ -169,8 +169,8 @@ def bent_of(table: Table, seed: int) -> Bent:
         parameters=sum(p.numel() for p in models[0].parameters()),
         steps=MLP_STEPS,
         minima=[minimum for _, minimum in found],
-        seeds=_walk("the minima of two seeds", models[0], states[0], states[1], shares),
-        reordered=_walk("a minimum and itself, units reordered", models[0], states[0], turned, shares),
+        seeds=_walk("two seeds", models[0], states[0], states[1], shares),
+        reordered=_walk("units reordered", models[0], states[0], turned, shares),
         same=float(same),
     )
 
@@ -198,13 +198,6 @@ def _line(between: str, nats: list[float]) -> Line:
     above = _above(np.array(nats))
     at = int(above.argmax())
     return Line(between, nats, float(above[at]), at / (len(nats) - 1))
-
-
-def _eigenvalues(weight: Float[Tensor, "V V"], shares: Float[Tensor, "V V"]) -> Float[Tensor, "V V"]:
-    """Of the Hessian, which is one block a row: n_i / N (diag p - p p^T)."""
-    p = torch.softmax(weight, -1)
-    blocks = torch.diag_embed(p) - p[:, :, None] * p[:, None, :]
-    return torch.linalg.eigvalsh(blocks * shares.sum(1)[:, None, None])
 
 
 def _furthest(table: Table, ends: Float[Tensor, "S V V"]) -> float:

@@ -23,6 +23,7 @@ from moreish.ops.op import by_hand
 
 STEPS, RATE = 2000, 50.0
 """The rate is the lecture's, whose steps are 100 to 200."""
+MOST_RATE = 1e6
 CURVE = 60
 """Steps whose loss is kept, about; they stand by powers of ten."""
 MARKS = (0, 1, 10, 100, 1000)
@@ -60,10 +61,15 @@ class Reached:
 
 @dataclass(frozen=True)
 class Descent:
-    """The one-layer network, learning from the whole list at each step."""
+    """The one-layer network, learning from the whole list at each step.
+
+    `stable` is the rate below which descent comes to rest at the table: 2 over the Hessian's largest eigenvalue there.
+    `rate` is the lecture's where that is below it, else half of `stable`.
+    """
 
     steps: int
     rate: float
+    stable: float
     parameters: int
     nats: float
     curve: list[Reached]
@@ -127,8 +133,11 @@ def choice_of(table: Table, weight: Float[Tensor, "V V"]) -> Choice:
     )
 
 
-def descent_of(table: Table, model: OneLayer, steps: int, rate: float = RATE) -> Descent:
+def descent_of(table: Table, model: OneLayer, steps: int) -> Descent:
     """Let a model descend; it is changed."""
+    steepest = eigenvalues_of(torch.from_numpy(table.probabilities), shares_of(table)).max()
+    stable = 2 / max(float(steepest), 2 / MOST_RATE)
+    rate = RATE if RATE < stable else stable / 2
     recipe = Recipe(model="one-layer", method="gradient", steps=steps, lr=rate)
     counted = table.nats(table.probabilities)
     nats = [loss for _, loss in descend(model, grams_of(table), recipe)]
@@ -136,7 +145,7 @@ def descent_of(table: Table, model: OneLayer, steps: int, rate: float = RATE) ->
     marks = [step for step in MARKS if step <= steps]
     kept = np.unique([*marks, *np.geomspace(1, steps, CURVE).round().astype(int)])
     curve = [Reached(int(step), nats[step], nats[step] - counted) for step in kept]
-    return Descent(steps, rate, model.weight.numel(), nats[-1], curve)
+    return Descent(steps, rate, stable, model.weight.numel(), nats[-1], curve)
 
 
 def exponentials_of(table: Table, weight: Float[Tensor, "V V"]) -> Exponentials:
@@ -188,3 +197,9 @@ def grams_of(table: Table) -> Grams:
     """The table as the pairs that were seen."""
     rows = np.argwhere(table.counts > 0).astype(np.int32)
     return Grams(table.symbols, rows, table.counts[rows[:, 0], rows[:, 1]])
+
+
+def eigenvalues_of(p: Float[Tensor, "V V"], shares: Float[Tensor, "V V"]) -> Float[Tensor, "V V"]:
+    """Of the loss's Hessian at some probabilities, which is a block for each row: n_i / N (diag p - p p^T)."""
+    blocks = torch.diag_embed(p) - p[:, :, None] * p[:, None, :]
+    return torch.linalg.eigvalsh(blocks * shares.sum(1)[:, None, None])

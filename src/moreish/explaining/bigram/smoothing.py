@@ -65,7 +65,8 @@ class Strength:
 class Smoothing:
     """What both do at several strengths; `none` is the table as it is.
 
-    `dev_reason` says why its `dev` is null, "" where it is not: there is none, or it is infinite. `common` and `rare` are the symbols whose rows were counted most and least often, `common_count` and `rare_count`.
+    `dev_reason` says why its `dev` is null, "" where it is not: there is none, or it is infinite. `common` and `rare`
+    are the symbols whose rows were counted most and least often, `common_count` and `rare_count` times.
     """
 
     none: Smoothed
@@ -166,7 +167,7 @@ def _strength(table: Table, k: float, common: int, rare: int) -> Strength:
 def _as_far(table: Table, distance: float) -> tuple[float, np.ndarray]:
     """The kappa whose minimum is so far from uniform, and that minimum: by bisection, for more decay comes nearer."""
     low, high = np.log(1e-6), np.log(1e12)
-    w = np.zeros(table.counts.shape)
+    w, middle = np.zeros(table.counts.shape), (low + high) / 2
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
         w = decayed(table.counts, float(np.exp(middle)), w)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,6 @@ import numpy as np
 from moreish.explaining.bigram.convexity import Bent, Convex, bent_of, convex_of
 from moreish.explaining.bigram.likelihood import Likelihood, likelihood_of
 from moreish.explaining.bigram.network import (
-    RATE,
     STEPS,
     Choice,
     Descent,
@@ -113,11 +113,11 @@ def measured(corpus: Corpus, seed: int = 0) -> Iterator[Told | Bigram]:
     model = start(table, seed)
     choice = choice_of(table, model.weight.detach())
     yield Told(1, 5)
-    descent = descent_of(table, model, STEPS, RATE)
+    descent = descent_of(table, model, STEPS)
     yield Told(2, 5)
     smoothing = smoothing_of(table)
     yield Told(3, 5)
-    convex = convex_of(table, seed, STEPS, RATE)
+    convex = convex_of(table, seed, STEPS, descent.rate)
     yield Told(4, 5)
     yield Bigram(
         list=corpus.name,
@@ -149,6 +149,5 @@ def _example(table: Table) -> list[Example]:
     ids = ids[: int(ends[0]) + 2] if len(ends) else ids
     p = table.probabilities
     return [
-        Example(table.labels[a], table.labels[b], int(table.counts[a, b]), float(p[a, b]))
-        for a, b in zip(ids[:-1], ids[1:])
+        Example(table.labels[a], table.labels[b], int(table.counts[a, b]), float(p[a, b])) for a, b in pairwise(ids)
     ]

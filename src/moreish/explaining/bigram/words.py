@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from moreish.explaining.bigram.likelihood import Underflow
-from moreish.explaining.bigram.network import Reached
+from moreish.explaining.bigram.network import RATE, Reached
 from moreish.explaining.bigram.smoothing import Smoothing, Strength
 from moreish.explaining.bigram.walk import Bigram
 
@@ -93,10 +93,14 @@ def _descent(found: Bigram) -> str:
     then = f" Steps {first.step:,} to {last.step:,} bring {first.above:.4f} down to {last.above:.4f} above the table:"
     why = " it never quite arrives, for a pair that was never seen wants a logit of minus infinity."
     full = " slowly at last, as the gradients of rows that are nearly right, or seldom met, are small."
+    d = found.descent
+    rate = f"the lecture's rate of {d.rate:g}" if d.rate == RATE else (
+        f"a rate of {d.rate:.3g}, for the lecture's {RATE:g} would swing to and fro on this list"
+    )  # fmt: skip
     return (
-        f"Each step moves all {found.descent.parameters:,} weights against the gradient of the whole list's loss, at "
-        f"the lecture's rate of {found.descent.rate:g}.{then if last.step > first.step else ''}"
-        f"{why if found.pairs_seen < found.pairs_possible else full}"
+        f"Each step moves all {d.parameters:,} weights against the gradient of the whole list's loss, at {rate}: "
+        f"descent comes to rest at this table below {d.stable:.3g}, 2 over the Hessian's largest eigenvalue."
+        f"{then if last.step > first.step else ''}{why if found.pairs_seen < found.pairs_possible else full}"
     )
 
 
@@ -171,8 +175,8 @@ def _bent(found: Bigram) -> str:
     return (
         f"The same pairs with {b.hidden} hidden units between: seeds {first.seed} and {second.seed} reach "
         f"{first.nats:.4f} and {second.nats:.4f}, with gradients of {first.gradient:.0e} and {second.gradient:.0e}. "
-        f"Between them the loss rises {b.seeds.barrier:.3f} nats above the straight line, at t = {b.seeds.t:.2g}. That is no "
-        f"accident of training: with its own hidden units in another order the first network is the same function "
-        f"(logits differ by {b.same:.0e}), and the line between the two rises {b.reordered.barrier:.3f} nats. A convex "
-        f"loss could not."
+        f"Between them the loss rises {b.seeds.barrier:.3f} nats above the straight line, at t = {b.seeds.t:.2g}. That "
+        f"is no accident of training: with its own hidden units in another order the first network is the same "
+        f"function (logits differ by {b.same:.0e}), and the line between the two rises {b.reordered.barrier:.3f} nats. "
+        f"A convex loss could not."
     )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from moreish.explaining.bigram.walk import Bigram
 
 STEPS_SHOWN = (0, 1, 10, 100, 1000, 10**9)
-ENTRIES_SHOWN = 4
+ENTRIES_SHOWN = 3
 
 
 def bigram(
@@ -139,7 +139,7 @@ def _choice(found: Bigram) -> RenderableType:
     table = _plain()
     for name, row in (("one-hot @ W", choice.by_product), (f"W[{choice.index}]", choice.by_choice)):
         table.add_row(name, Text(" ".join(f"{x:+.3f}" for x in row[:ENTRIES_SHOWN]) + " …"), "")
-    table.add_row("differ by", f"{choice.difference:g}", Text("at most, over all symbols and entries", "dim"))
+    table.add_row("differ by", f"{choice.difference:g}", Text("at most, anywhere", "dim"))
     return table
 
 
@@ -152,7 +152,7 @@ def _descent(found: Bigram) -> RenderableType:
     curve, whole = found.descent.curve, max(found.descent.curve[0].above, 1e-9)
     for step in dict.fromkeys(min(step, curve[-1].step) for step in STEPS_SHOWN):
         each = min(curve, key=lambda r: abs(r.step - step))
-        left = Text(bar(each.above / whole, 30), "cyan")
+        left = Text(bar(each.above / whole, 24), "cyan")
         table.add_row(f"{each.step:,}", f"{each.nats:.4f}", f"{each.above:.5f}", left)
     return table
 
@@ -180,7 +180,7 @@ def _smoothing(found: Bigram) -> RenderableType:
     table = _grid("", "train", "dev", "distance", f"of {sign(s.common)}", f"of {sign(s.rare)}", "unseen")
     rows = [("the table", s.none)]
     for each in s.strengths:
-        rows += [(f"add {each.k:g}", each.add_k), (f"decay {each.weight_decay:.2g}", each.decayed)]
+        rows += [(f"add {each.k:g}", each.add_k), (f"decay {each.weight_decay:.3g}", each.decayed)]
     for name, row in rows:
         dev = "-" if row.dev is None else f"{row.dev:.4f}"
         far = (f"{x:.3f}" for x in (row.distance, row.common, row.rare))
@@ -201,11 +201,11 @@ def _lines(found: Bigram) -> RenderableType:
     from rich.text import Text
 
     table = _grid("along the line between", "t = 0", "1/4", "1/2", "3/4", "1", "rises by")
-    lines = (("one layer", found.convex.line), ("hidden units", found.bent.seeds), ("", found.bent.reordered))
+    lines = (("one layer", found.convex.line), ("hidden units", found.bent.seeds), ("the same", found.bent.reordered))
     for model, line in lines:
         quarter = (len(line.nats) - 1) // 4
         values = (f"{line.nats[i * quarter]:.3f}" for i in range(5))
-        name = Text.assemble((f"{model}: " if model else "", "bold"), line.between)
+        name = Text.assemble((f"{model}: ", "bold"), line.between)
         table.add_row(name, *values, Text(f"{line.barrier:.3f}", "green" if line.barrier < 1e-9 else "red"))
     table.columns[0].justify = "left"
     return table
