@@ -73,9 +73,9 @@ def likelihood_of(table: Table) -> Likelihood:
     underflows = [_underflow(name, product, lines) for name, product in products.items()]
     total = float(logs.sum())
     running = _running(np.cumsum(logs) / np.log(10), products, underflows[-1].at)
-    mean = -total / len(logs)
+    mean = (0.0 - total) / len(logs)
     return Likelihood(
-        len(logs), total / np.log(10), total, -total, mean, float(np.exp(mean)), underflows, running
+        len(logs), total / np.log(10), total, 0.0 - total, mean, float(np.exp(mean)), underflows, running
     )  # fmt: skip
 
 

@@ -137,7 +137,7 @@ def descent_of(table: Table, model: OneLayer, steps: int) -> Descent:
     """Let a model descend; it is changed."""
     steepest = eigenvalues_of(torch.from_numpy(table.probabilities), shares_of(table)).max()
     stable = 2 / max(float(steepest), 2 / MOST_RATE)
-    rate = RATE if RATE < stable else stable / 2
+    rate = RATE if stable > RATE else stable / 2
     recipe = Recipe(model="one-layer", method="gradient", steps=steps, lr=rate)
     counted = table.nats(table.probabilities)
     nats = [loss for _, loss in descend(model, grams_of(table), recipe)]

@@ -56,7 +56,7 @@ class Table:
         counts = self.counts if counts is None else counts
         came = counts > 0
         with np.errstate(divide="ignore"):
-            return float(-(counts[came] * np.log(probabilities[came])).sum() / counts.sum())
+            return float(-(counts[came] * np.log(probabilities[came])).sum() / counts.sum()) + 0.0  # no minus zero
 
 
 def table_of(corpus: Corpus) -> Table:

@@ -160,8 +160,8 @@ def _convex(found: Bigram) -> str:
         between = f"above the straight line of their losses, by up to {-c.chord:.1e} nats"
     return (
         f"From {len(c.starts)} starts drawn as the lecture draws them, {c.steps:,} steps end within "
-        f"{c.loss_difference:.0e} nats and {c.difference:.4f} of a probability; with the lecture's weight decay of "
-        f"{c.decay:g} the minimum is one point, and Newton's method finds it from all of them to "
+        f"{c.loss_difference:.0e} nats of one another, probabilities within {c.difference:.2g}; with the lecture's "
+        f"weight decay of {c.decay:g} the minimum is one point, and Newton's method finds it from all of them to "
         f"{c.newton_difference:.0e}. Between any two starts the loss is {between}. The Hessian's least eigenvalue is "
         f"{c.least_eigenvalue:.0e} beside a largest of {c.largest_eigenvalue:.2g}, so 0 but for rounding: {c.flat} of "
         f"{c.weights} directions are flat, one a row at least, for a constant added to a row's logits changes no "

@@ -7,6 +7,7 @@ import typer
 from moreish.faces.cli.command import Command
 from moreish.faces.cli.explain_bessel import bessel
 from moreish.faces.cli.explain_bigram import bigram
+from moreish.faces.cli.explain_convolution import convolution
 from moreish.faces.cli.explain_losses import losses
 from moreish.faces.cli.explain_tape import tape
 from moreish.faces.cli.layout import Group
@@ -22,5 +23,6 @@ app = typer.Typer(
 
 app.command("bessel", cls=Command)(bessel)
 app.command("bigram", cls=Command)(bigram)
+app.command("convolution", cls=Command)(convolution)
 app.command("losses", cls=Command)(losses)
 app.command("tape", cls=Command)(tape)
