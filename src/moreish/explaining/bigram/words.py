@@ -7,6 +7,8 @@ from moreish.explaining.bigram.network import RATE, Reached
 from moreish.explaining.bigram.smoothing import Smoothing, Strength
 from moreish.explaining.bigram.walk import Bigram
 
+FLAT = 1e-3
+"""Nats along a line between two minima that are not worth a word; and the same of a probability's difference."""
 STRAIGHT = 1e-9
 """Nats above the straight line that are rounding."""
 
@@ -44,15 +46,24 @@ def concluded(found: Bigram) -> list[str]:
         f"The loss is the likelihood in a form that fits into a computer: {_gone(found)}, its mean negative logarithm "
         f"is {found.likelihood.mean:.4f}, and what makes one larger makes the other smaller.",
         _apart(found.smoothing),
-        f"Where descent starts does not matter to this network; with hidden units it does: between their minima the "
-        f"loss rises by {found.bent.seeds.barrier:.3f} nats.",
+        _starts(found),
     ]
+
+
+def _starts(found: Bigram) -> str:
+    rises = max(found.bent.seeds.barrier, found.bent.reordered.barrier)
+    if rises < FLAT:
+        return "Where descent starts does not matter to this network; this list is too simple to show where it does."
+    return (
+        f"Where descent starts does not matter to this network; with hidden units it does: between two of their minima "
+        f"the loss rises by {rises:.3f} nats."
+    )
 
 
 def underflow_words(each: Underflow) -> str:
     """Where a precision gives out."""
     if each.at is None:
-        return f"{each.precision} holds the product to the list's end: it is too short to make it 0"
+        return f"{each.precision} is still above 0 at the list's end"
     lost = f", its digits go from symbol {each.digits_lost_at} on" if each.digits_lost_at else ""
     return f"{each.precision} is 0 from symbol {each.at} on, in line {each.in_line}{lost}"
 
@@ -60,7 +71,7 @@ def underflow_words(each: Underflow) -> str:
 def _gone(found: Bigram) -> str:
     gone = [each for each in found.likelihood.underflows if each.at is not None]
     if not gone:
-        return "the product is still above 0 at this list's end, but would not be in a longer one"
+        return "the product is still above 0 at this list's end"
     return "the product is " + " and ".join(f"0 after {each.at} symbols in {each.precision}" for each in gone)
 
 
@@ -137,6 +148,8 @@ def _apart(s: Smoothing) -> str:
     more = [each for each in s.strengths if each.decayed.unseen > each.add_k.unseen]
     nearer = [each for each in s.strengths if each.add_k.rare < each.decayed.rare]
     furthest = max(each.furthest for each in s.strengths)
+    if furthest < FLAT:
+        return "Smoothing and weight decay come to the same on this list, which is too simple to tell them apart."
     return (
         f"Smoothing and weight decay are relatives, not the same: equally far from uniform, a probability differs by "
         f"up to {furthest:.3f}; decay gives more to what was never seen at {_of(more, s)}, and add-k brings the rarest "
@@ -172,11 +185,15 @@ def _convex(found: Bigram) -> str:
 def _bent(found: Bigram) -> str:
     b = found.bent
     first, second = b.minima
-    return (
+    line = (
         f"The same pairs with {b.hidden} hidden units between: seeds {first.seed} and {second.seed} reach "
         f"{first.nats:.4f} and {second.nats:.4f}, with gradients of {first.gradient:.0e} and {second.gradient:.0e}. "
-        f"Between them the loss rises {b.seeds.barrier:.3f} nats above the straight line, at t = {b.seeds.t:.2g}. That "
-        f"is no accident of training: with its own hidden units in another order the first network is the same "
-        f"function (logits differ by {b.same:.0e}), and the line between the two rises {b.reordered.barrier:.3f} nats. "
-        f"A convex loss could not."
+        f"Between them the loss rises {b.seeds.barrier:.3f} nats above the straight line, at t = {b.seeds.t:.2g}."
+    )
+    if b.reordered.barrier < FLAT:
+        return f"{line} This list is too simple for more."
+    return (
+        f"{line} That is no accident of training: with its own hidden units in another order the first network is the "
+        f"same function (logits differ by {b.same:.0e}), and the line between the two rises "
+        f"{b.reordered.barrier:.3f} nats. A convex loss could not."
     )

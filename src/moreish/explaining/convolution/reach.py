@@ -16,6 +16,9 @@ from moreish.text.alphabet import Alphabet
 MORE = 4
 """Places drawn beside those that the last output sees."""
 
+ROUNDING = 1e-11
+"""A share of the largest logit, in float64, below which a difference is none."""
+
 
 @dataclass(frozen=True)
 class Level:
@@ -86,7 +89,7 @@ def _by_gradient(tree: Tree, read: Int[Tensor, "B T"]) -> list[int]:
 
 @torch.no_grad()
 def _by_change(tree: Tree, read: Int[Tensor, "B T"]) -> list[int]:
-    """Places at which any other symbol of the alphabet changes the last logits."""
+    """Places at which some other symbol of the alphabet changes the last logits."""
     slid = Slid(tree)
     before = slid(read)[0, -1]
     changed = []
@@ -94,7 +97,7 @@ def _by_change(tree: Tree, read: Int[Tensor, "B T"]) -> list[int]:
         others = torch.arange(tree.config.symbols)
         tried = read.repeat(len(others), 1)
         tried[:, at] = others
-        if bool((slid(tried)[:, -1] != before).any()):
+        if _moved(slid(tried)[:, -1], before).any():
             changed.append(at)
     return changed
 
@@ -102,7 +105,11 @@ def _by_change(tree: Tree, read: Int[Tensor, "B T"]) -> list[int]:
 @torch.no_grad()
 def _later(tree: Tree, read: Int[Tensor, "B T"]) -> int:
     """How many outputs before the last change with the last symbol."""
-    other = read.clone()
+    slid, other = Slid(tree), read.clone()
     other[0, -1] = (other[0, -1] + 1) % tree.config.symbols
-    apart = (Slid(tree)(read) != Slid(tree)(other))[0].any(-1)
-    return int(apart[:-1].sum())
+    return int(_moved(slid(other)[0], slid(read)[0]).any(-1)[:-1].sum())
+
+
+def _moved(logits: Tensor, before: Tensor) -> Tensor:
+    """Where logits are others: products of another size round their sums in another order."""
+    return (logits - before).abs() > ROUNDING * before.abs().max()

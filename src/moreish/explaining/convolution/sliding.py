@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from moreish.models.tree import Tree
-from moreish.models.wavenet import WaveNet
+from moreish.models.wavenet import Layer, WaveNet
 from moreish.ops.arithmetic import add
 from moreish.ops.convolve import gated
 from moreish.ops.pointwise import relu, tanh
@@ -66,7 +66,7 @@ class Slid:
 
     def __init__(self, tree: Tree):
         self.tree = tree
-        self.kernels = [taps(hidden.weight.detach()) for hidden in tree.hidden]
+        self.kernels = [taps(hidden.get_parameter("weight").detach()) for hidden in tree.hidden]
 
     def __call__(self, tokens: Int[Tensor, "B T"], count: Count = ignore) -> Float[Tensor, "B T V"]:
         return self.above(self.tree.embedding(before_lines(tokens, self.tree.context - 1)), count)
@@ -124,13 +124,16 @@ def by_queues(tree: Tree, tokens: Int[Tensor, "B T"], count: Count = ignore) -> 
 def wavenet_by_convolution(model: WaveNet, tokens: Int[Tensor, "B T"]) -> Float[Tensor, "B T V"]:
     """A WaveNet's logits by convolutions over lines with boundaries before them, in place of its queues."""
     x = model.embedding(before_lines(tokens, model.config.receptive_field - 1))
-    total = None
+    skips = []
     for layer, dilation in zip(model.layers, model.config.dilations):
+        assert isinstance(layer, Layer)
         z = gated(along(x, taps(layer.gated.weight), dilation, layer.gated.bias))
-        skip = layer.skip(z)[:, -tokens.shape[1] :]
-        total = skip if total is None else add(total, skip)
+        skips.append(layer.skip(z)[:, -tokens.shape[1] :])
         if layer.residual is not None:
             x = add(x[:, dilation:], layer.residual(z))
+    total = skips[0]
+    for skip in skips[1:]:
+        total = add(total, skip)
     return model.output(relu(model.mix(relu(total))))
 
 

@@ -65,7 +65,8 @@ class Timings:
 
 def calls_of(tree: Tree, tokens: Int[Tensor, "B T"]) -> list[Calls]:
     """How many operators each way calls."""
-    return [Calls(name, *tokens.shape, _calls(way(tree), tokens)) for name, way in WAYS.items()]
+    lines, symbols = tokens.shape
+    return [Calls(name, lines, symbols, _calls(way(tree), tokens)) for name, way in WAYS.items()]
 
 
 @torch.no_grad()
@@ -83,7 +84,8 @@ def timings_of(tree: Tree, batches: list[Int[Tensor, "B T"]], device: str) -> Ti
                 if turn:  # the first reading of each finds nothing in any cache
                     taken[name].append(time.perf_counter() - begun)
         seconds = {name: statistics.median(each) for name, each in taken.items()}
-        times += [Time(name, *tokens.shape, s, s / seconds["convolution"]) for name, s in seconds.items()]
+        lines, symbols = tokens.shape
+        times += [Time(name, lines, symbols, s, s / seconds["convolution"]) for name, s in seconds.items()]
     return Timings(device, torch.get_num_threads(), REPEATS, times)
 
 

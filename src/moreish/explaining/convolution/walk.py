@@ -80,7 +80,8 @@ class Evaluations:
 class Convolution:
     """All that was measured. Everything but `timings` is the same each time.
 
-    `lines`, `symbols`: of the list's train part, line ends predicted; `compared` so many of the symbols were read both
+    `lines`, `symbols`: of the list's train part, line ends predicted; `cut` lines were longer than 1,000 symbols, and
+    are read, and counted here, only so far. `compared` so many of the symbols were read both
     ways. `nats` is the tree's loss on them, in float64, after `steps` steps.
     """
 
@@ -88,6 +89,7 @@ class Convolution:
     seed: int
     lines: int
     symbols: int
+    cut: int
     compared: int
     context: int
     levels: int
@@ -146,19 +148,21 @@ def measured(corpus: Corpus, seed: int = 0, device: str = "cpu") -> Iterator[Tol
     tree = training.result().eval()
     assert isinstance(tree, Tree)
     ids = corpus.alphabet.encode_lines(corpus.train).astype(np.int64)
-    lengths = np.minimum(np.diff(np.flatnonzero(ids == 0)), LONGEST)
+    whole = np.diff(np.flatnonzero(ids == 0))
+    lengths = np.minimum(whole, LONGEST)
     batches = _batches(ids)
     wavenet = _wavenet(len(corpus.alphabet), tree.config.levels, seed)
     same, nats = _compared(tree, wavenet, batches)
     often = max(batches, key=lambda pair: len(pair[0]))[0][:TOGETHER]
     text = torch.from_numpy(ids[None, : min(TEXT, len(ids) - 1)])
-    read = [often[:1], often, text]
+    read = list({tokens.shape: tokens for tokens in (often[:1], often, text)}.values())
     placed = copy.deepcopy(tree).to(device)
     yield Convolution(
         list=corpus.name,
         seed=seed,
         lines=len(lengths),
         symbols=int(lengths.sum()),
+        cut=int((whole > LONGEST).sum()),
         compared=sum(tokens.numel() for tokens, _ in batches),
         context=tree.context,
         levels=tree.config.levels,

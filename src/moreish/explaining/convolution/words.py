@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from moreish.explaining.convolution.timing import Time
 from moreish.explaining.convolution.walk import Convolution
 
 
@@ -30,8 +29,8 @@ def concluded(found: Convolution) -> list[str]:
         f"level l stand 2^(l-1) apart, so the tree is one place of a stack of dilated convolutions (logits differ by "
         f"{tree.float64:.0e} in float64).",
         f"Why convolutions are efficient: the loop over places is inside the kernel, not in Python, so {loop:,} calls "
-        f"become {slid}, and a text of {long.symbols} symbols is read {times['loop', long.symbols]:.0f} times as fast; and "
-        f"rows that windows share are worked out once, {rows['convolution'].each:.1f} a symbol and not "
+        f"become {slid}, and a text of {long.symbols} symbols is read {times['loop', long.symbols]:.0f} times as fast; "
+        f"and rows that windows share are worked out once, {rows['convolution'].each:.1f} a symbol and not "
         f"{rows['windows'].each:.0f}.",
         "What the network says does not change by it: the weights are the same, and so is every output.",
     ]
@@ -76,6 +75,7 @@ def _evaluations(found: Convolution) -> str:
         f"{found.context - 1} boundaries go before every short line, and queues, which begin with those worked out, "
         f"{_saved(queued.rows, windows.rows)}: {found.levels} levels and the logits, once a symbol. That is O(C) rows "
         f"against O(log C)."
+        f"{f' {found.cut:,} lines were cut.' if found.cut else ''}"
     )
 
 
@@ -95,13 +95,11 @@ def _calls(found: Convolution) -> str:
 
 
 def _timings(found: Convolution) -> str:
-    times = {(each.way, each.lines, each.symbols): each for each in found.timings.times}
-    last = found.timings.times[-1]
-    windows: Time = times["windows", last.lines, last.symbols]
-    threads = "thread" if found.timings.threads == 1 else "threads"
+    t = found.timings
+    windows = [each for each in t.times if each.way == "windows"]
+    ratios = ", ".join(f"{each.ratio:.1f}" for each in windows)
     return (
-        f"On {found.timings.device}, {found.timings.threads} {threads}: the median of {found.timings.repeats} readings "
-        f"in turn, over that of the convolution; the one figure here that differs from run to run. All windows at once, "
-        f"which have no loop in Python either but work out more rows, take {windows.ratio:.1f} times as long for "
-        f"{last.symbols} symbols."
+        f"On {t.device}, {t.threads} thread{'s' * (t.threads > 1)}: the median of {t.repeats} readings in turn, over "
+        f"that of the convolution; the one figure here that differs from run to run. All windows at once have no loop "
+        f"in Python either: they work out more rows, in fewer and larger products, and take {ratios} times as long."
     )

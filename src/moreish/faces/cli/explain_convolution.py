@@ -178,6 +178,6 @@ def _grid(*heads: str) -> Table:
 
     table = Table.grid(padding=(0, 2))
     for i, _ in enumerate(heads):
-        table.add_column(justify="right" if i else "left", no_wrap=not i)
+        table.add_column(justify="right" if i else "left", no_wrap=bool(i))
     table.add_row(*(Text(head, "dim") for head in heads))
     return table
