@@ -32,6 +32,8 @@ if TYPE_CHECKING:
         UsageError,
     )
     from moreish.exchange.makemore import import_makemore
+    from moreish.explaining.bigram.walk import Bigram, explain_bigram
+    from moreish.explaining.convolution.walk import Convolution, explain_convolution
     from moreish.explaining.exercises import exercise
     from moreish.explaining.grading.grader import grade, grade_file
     from moreish.explaining.grading.grades import Grade
@@ -69,6 +71,8 @@ _HOMES = {
     ),
     "moreish.exchange.makemore": "import_makemore",
     "moreish.explaining.grains.backprop": "Backprop backprop",
+    "moreish.explaining.bigram.walk": "Bigram explain_bigram",
+    "moreish.explaining.convolution.walk": "Convolution explain_convolution",
     "moreish.explaining.exercises": "exercise",
     "moreish.explaining.grading.grader": "grade grade_file",
     "moreish.explaining.grading.grades": "Grade",
@@ -103,10 +107,12 @@ __all__ = [
     "Alphabet",
     "AlphabetError",
     "Backprop",
+    "Bigram",
     "CheckpointError",
     "CheckpointWarning",
     "Comparison",
     "ConfigError",
+    "Convolution",
     "Corpus",
     "Evaluated",
     "Evaluation",
@@ -146,6 +152,8 @@ __all__ = [
     "evaluate",
     "events",
     "exercise",
+    "explain_bigram",
+    "explain_convolution",
     "find_lr",
     "fit",
     "grade",

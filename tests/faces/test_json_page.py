@@ -11,6 +11,10 @@ import torch
 
 from moreish.explaining.bessel import correction as bessel
 from moreish.explaining.bessel import measures as bessel_measures
+from moreish.explaining.bigram import convexity
+from moreish.explaining.bigram import walk as bigram_walk
+from moreish.explaining.convolution import timing
+from moreish.explaining.convolution import walk as convolution_walk
 from moreish.explaining.exercises import EXERCISES
 from moreish.faces.cli import run
 from moreish.learning import choose
@@ -57,6 +61,8 @@ CASES = {
     "exercise check": ["exercise", "check", "FILLED"],
     "explain tape": ["explain", "tape", "EXPRESSION"],
     "explain bessel": ["explain", "bessel", "minerals"],
+    "explain bigram": ["explain", "bigram", "minerals"],
+    "explain convolution": ["explain", "convolution", "minerals"],
     "explain losses": ["explain", "losses"],
     "backprop": ["backprop", "dinosaurs", "--hidden", "4"],
     "import": ["import", "FOREIGN", "--list", "dinosaurs", "--run", "TMP"],
@@ -70,6 +76,12 @@ def test_the_page_names_every_key_and_no_other(section, bigram, foreign, tmp_pat
     monkeypatch.setattr(bessel, "STEPS", 2)
     monkeypatch.setattr(bessel, "SEEDS", 1)
     monkeypatch.setattr(bessel_measures, "DRAWN", bessel_measures.AT_ONCE)  # one lot, in place of sixteen
+    monkeypatch.setattr(bigram_walk, "STEPS", 2)
+    monkeypatch.setattr(convexity, "MLP_STEPS", 2)
+    monkeypatch.setattr(convolution_walk, "STEPS", 1)
+    monkeypatch.setattr(convolution_walk, "MOST_SYMBOLS", 100)
+    monkeypatch.setattr(convolution_walk, "TEXT", 9)
+    monkeypatch.setattr(timing, "REPEATS", 1)
     other = str(tmp_path / "other")
     if "OTHER" in CASES[section]:
         assert run(["train", "dinosaurs", "--model", "unigram", "--run", other]) == 0

@@ -70,8 +70,8 @@ def calls_of(tree: Tree, tokens: Int[Tensor, "B T"]) -> list[Calls]:
 
 
 @torch.no_grad()
-def timings_of(tree: Tree, batches: list[Int[Tensor, "B T"]], device: str) -> Timings:
-    """Median times over several readings, each way in turn; what is on the device already stays there."""
+def timings_of(tree: Tree, batches: list[Tensor], device: str) -> Timings:
+    """Median times over several readings, each way in turn, of lines int [B T] that are on the device."""
     times, ways = [], {name: way(tree) for name, way in WAYS.items()}
     for tokens in batches:
         taken: dict[str, list[float]] = {name: [] for name in ways}

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int
 from torch import Tensor, nn
 
 from moreish.explaining.convolution.reach import Reach, reach_of
@@ -185,8 +184,8 @@ def _wavenet(symbols: int, layers: int, seed: int) -> WaveNet:
 Read = Callable[..., Tensor]
 """A way of reading lines: of a model and tokens int [B T] the logits [B T V]."""
 Named = tuple[str, Read]
-Pair = tuple[Int[Tensor, "B T"], Int[Tensor, "B T"]]
-"""Lines of one length, and their targets."""
+Pair = tuple[Tensor, Tensor]
+"""Lines of one length, and their targets: int [B T] both, B and T other ones in each pair."""
 
 
 def _batches(ids: np.ndarray) -> list[Pair]:
