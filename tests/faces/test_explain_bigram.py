@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from calling import MADE_UP
 
 from moreish.explaining.bigram import convexity
 from moreish.explaining.bigram import walk as bigram_walk
@@ -37,7 +38,7 @@ def found():
     with pytest.MonkeyPatch.context() as patch:
         for module, name, value in HURRIED:
             patch.setattr(module, name, value)
-        corpus = Corpus.read("minerals")
+        corpus = Corpus.of(MADE_UP)
         return {"bigram": explain_bigram(corpus), "convolution": explain_convolution(corpus)}
 
 
@@ -52,12 +53,11 @@ def figure_of(name: str, found, **asked):
 def test_json_is_one_object_and_the_same_each_time_but_for_timings(moreish):
     for name in ("bigram", "convolution"):
         ran = moreish("explain", name, "list.txt", "--plot", f"out/deep/{name}.png", "--json")
-        again = moreish("explain", name, "list.txt", "--json")
+        again, other = (moreish("explain", name, "list.txt", "--seed", n, "--json").json for n in (0, 1))
         assert ran.err == "" and ran.json["list"] == "list.txt"
-        for key in ran.json:
-            assert ran.json[key] == again.json[key] or key == "timings", key
+        assert {key for key in ran.json if ran.json[key] != again[key]} <= {"timings"}
+        assert {key for key in ran.json if ran.json[key] != other[key]} > {"seed", "timings"} & set(ran.json)
         assert Path(f"out/deep/{name}.png").read_bytes()[1:4] == b"PNG"
-        assert moreish("explain", name, "list.txt", "--seed", "1", "--json").json != again.json
 
 
 def test_the_split_says_what_is_counted(moreish):
@@ -70,8 +70,8 @@ def test_the_split_says_what_is_counted(moreish):
 @pytest.mark.parametrize(
     "name, words",
     [
-        ("bigram", "Which symbol comes next? |underflow|float32|exp(logit)|decay |Newton|units reordered|So "),
-        ("convolution", "float64|receptive|dilation 4|one convolution|loop in Python|Why it is the same|So "),
+        ("bigram", "Which symbol comes next?|float32|exp(logit)|decay |Newton|So One model"),
+        ("convolution", "float64|dilation 4|one convolution|loop in Python|So Why it is the same"),
     ],
 )
 def test_for_people_there_are_tables_sentences_and_what_follows(moreish, monkeypatch, name, words, width):
@@ -79,12 +79,10 @@ def test_for_people_there_are_tables_sentences_and_what_follows(moreish, monkeyp
     ran = moreish("explain", name, "list.txt")
     assert ran.code == 0 and ran.err == "" and "\x1b" not in ran.out
     told = " ".join(ran.out.split())
-    missing = [word for word in words.split("|") if word not in told and word not in ("underflow", "receptive")]
-    assert not missing
-    table = {i for i, line in enumerate(ran.lines) if re.match(r"^ {3,}·( +\S)+ *$|^ ?\S +\d", line)}
-    for i, line in enumerate(ran.lines):
-        assert len(line) <= width or name == "bigram", line  # its table is cut by the terminal, not wrapped
-        assert len(line) <= width or i in table or "·" in line or re.match(r"^ ?.{1,2} [ \d]*", line), line
+    assert not [word for word in words.split("|") if word not in told]
+    wide = [line for line in ran.lines if len(line) > width]
+    table = [line for line in ran.lines if re.match(r"^ .  |^   +[·A-Za-z] +[·A-Za-z] ", line)]
+    assert set(wide) <= set(table), "only the bigram's table may be cut by the terminal: it must not be wrapped"
 
 
 def test_the_receptive_field_is_drawn_in_text(moreish):
@@ -124,7 +122,7 @@ def test_the_convolutions_figure_shows_what_was_found(found):
 
 
 @pytest.mark.parametrize("name", ["bigram", "convolution"])
-@pytest.mark.parametrize("width", [4.0, 8.0, 9.0, 13.0, 20.0])
+@pytest.mark.parametrize("width", [4.0, 13.0, 20.0])
 def test_nothing_leaves_the_paper_narrow_or_wide(found, name, width):
     figure = figure_of(name, found, width=width)
     figure.draw_without_rendering()
@@ -132,7 +130,7 @@ def test_nothing_leaves_the_paper_narrow_or_wide(found, name, width):
     for axes in figure.axes:
         texts += [axes._left_title, axes.xaxis.label, axes.yaxis.label, *axes.texts]
         texts += axes.get_legend().get_texts() if axes.get_legend() else []
-    for text in texts:
+    for text in (text for text in texts if text.get_text()):
         box = text.get_window_extent()
         assert box.x0 >= -1 and box.x1 <= figure.bbox.x1 + 1, text.get_text()
         assert box.y0 >= -1 and box.y1 <= figure.bbox.y1 + 1, text.get_text()
@@ -140,8 +138,13 @@ def test_nothing_leaves_the_paper_narrow_or_wide(found, name, width):
 
 @pytest.mark.parametrize("name", ["bigram", "convolution"])
 def test_a_figure_is_the_same_each_time_and_has_two_looks(found, name):
-    light, again, dark = (rendered(figure_of(name, found, look=look), "svg") for look in (LIGHT, LIGHT, DARK))
-    assert light == again != dark and DARK.paper.encode() in dark
+    from matplotlib.colors import to_hex
+
+    once, again = (rendered(figure_of(name, found), "svg") for _ in range(2))
+    assert once == again and LIGHT.paper.encode() in once
+    dark = figure_of(name, found, look=DARK)
+    papers = {to_hex(each.get_facecolor()) for each in (dark, *dark.axes)}
+    assert papers == {DARK.paper}
 
 
 @pytest.mark.parametrize("name", ["bigram", "convolution"])
@@ -161,7 +164,7 @@ def test_what_cannot_be_obeyed_is_refused_in_a_sentence(moreish, name, arguments
     assert words in " ".join(ran.err.replace("│", " ").split())
 
 
-def test_refusals_of_one_of_them(moreish):
+def test_refusals_of_one_of_them(moreish, types_unchecked):
     Path("many.txt").write_text("".join(f"{chr(0x4E00 + i)}\n" for i in range(300)))
     ran = moreish("explain", "bigram", "many.txt")
     assert ran.code == 1 and "301 symbols" in ran.err and "at most 256" in ran.err

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from moreish.explaining.bigram.walk import Bigram
 
-SIDE_BY_SIDE = 9.0
+SIDE_BY_SIDE = 13.0
 """Inches of paper from which the table stands beside the curves."""
 DASHED, DOTTED = (0, (5, 3)), (0, (1, 1.6))
 POINTS_A_DIGIT = 0.62
@@ -30,7 +30,7 @@ def bigram_figure(found: Bigram, width: float = 15.0, height: float = 8.2, look:
         width, height: in inches; on a narrow paper the five stand one below the other, as high as they need.
     """
     wide = width >= SIDE_BY_SIDE
-    figure = new_figure(look, width, height if wide else width + 4 * 3.2)
+    figure = new_figure(look, width, height if wide else min(width, height) + 4 * 3.2)
     if wide:
         left, right = figure.add_gridspec(1, 2, width_ratios=(height - 1, width - height + 1))
         table = figure.add_subplot(left)
@@ -38,10 +38,10 @@ def bigram_figure(found: Bigram, width: float = 15.0, height: float = 8.2, look:
         curves = [figure.add_subplot(grid[i, j]) for i in range(2) for j in range(2)]
         room = round((width - height) * CHARACTERS_AN_INCH * 0.4)
     else:
-        table, *curves = figure.subplots(5, 1, height_ratios=(width, *[3.2] * 4))
+        table, *curves = figure.subplots(5, 1, height_ratios=(min(width, height), *[3.2] * 4))
         room = round(width * CHARACTERS_AN_INCH * 0.7)
     title = fill(f"Which symbol comes after which: {printable(found.list)}", room if not wide else 3 * room)
-    _counts(table, look, found, title, (height - 1.2 if wide else width * 0.9) * 72)
+    _counts(table, look, found, title, (height - 1.2 if wide else min(width, height) * 0.9) * 72)
     _descent(curves[0], look, found, fill("Learning what was counted", room))
     _product(curves[1], look, found, fill("A product that underflows", room))
     _smoothing(curves[2], look, found, fill("Smoothing beside decay", room))
@@ -74,7 +74,7 @@ def _counts(axes: Any, look: Look, found: Bigram, title: str, points: float) -> 
         picture[i, j] = rgb if count else to_rgb(look.paper)
         if count and size >= LEAST_TYPE:
             axes.text(j, i, short(int(count), 4), ha="center", va="center", fontsize=size, color=ink)
-    axes.imshow(picture)
+    axes.imshow(picture, interpolation="none")
     letters = min(9.0, cell * 0.75)
     signs = [sign(label) for label in labels]
     axes.set_xticks(range(len(labels)), signs)
@@ -126,7 +126,7 @@ def _lines(axes: Any, look: Look, found: Bigram, title: str) -> None:
     lines = (
         (found.convex.line, look.blue, "-", "one layer, two starts"),
         (found.bent.seeds, look.red, DASHED, "hidden units, two seeds"),
-        (found.bent.reordered, look.orange, DOTTED, "the same, units reordered"),
+        (found.bent.reordered, look.orange, DOTTED, "its units reordered"),
     )
     axes.axhline(0, color=look.faint, lw=0.8)
     for line, colour, style, label in lines:
