@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from moreish.exchange.makemore import import_makemore
     from moreish.explaining.broadcasting.explanation import Broadcasting, explain_broadcasting
     from moreish.explaining.dimensionality.dimensionality import Dimensionality, explain_dimensionality
+    from moreish.explaining.bigram.walk import Bigram, explain_bigram
+    from moreish.explaining.convolution.walk import Convolution, explain_convolution
     from moreish.explaining.exercises import exercise
     from moreish.explaining.grading.grader import grade, grade_file
     from moreish.explaining.grading.grades import Grade
@@ -74,6 +76,8 @@ _HOMES = {
     "moreish.explaining.grains.backprop": "Backprop backprop",
     "moreish.explaining.broadcasting.explanation": "Broadcasting explain_broadcasting",
     "moreish.explaining.dimensionality.dimensionality": "Dimensionality explain_dimensionality",
+    "moreish.explaining.bigram.walk": "Bigram explain_bigram",
+    "moreish.explaining.convolution.walk": "Convolution explain_convolution",
     "moreish.explaining.exercises": "exercise",
     "moreish.explaining.grading.grader": "grade grade_file",
     "moreish.explaining.grading.grades": "Grade",
@@ -110,10 +114,12 @@ __all__ = [
     "AlphabetError",
     "Backprop",
     "Broadcasting",
+    "Bigram",
     "CheckpointError",
     "CheckpointWarning",
     "Comparison",
     "ConfigError",
+    "Convolution",
     "Corpus",
     "Dimensionality",
     "Evaluated",
@@ -158,6 +164,8 @@ __all__ = [
     "explain_broadcasting",
     "explain_dimensionality",
     "explain_minibatch",
+    "explain_bigram",
+    "explain_convolution",
     "find_lr",
     "fit",
     "grade",

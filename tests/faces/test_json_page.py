@@ -12,6 +12,10 @@ import torch
 from moreish.explaining.bessel import correction as bessel
 from moreish.explaining.bessel import measures as bessel_measures
 from moreish.explaining.dimensionality import dimensionality
+from moreish.explaining.bigram import convexity
+from moreish.explaining.bigram import walk as bigram_walk
+from moreish.explaining.convolution import timing
+from moreish.explaining.convolution import walk as convolution_walk
 from moreish.explaining.exercises import EXERCISES
 from moreish.explaining.minibatch import minibatch, race
 from moreish.faces.cli import run
@@ -61,6 +65,8 @@ CASES = {
     "explain bessel": ["explain", "bessel", "minerals"],
     "explain broadcasting": ["explain", "broadcasting", "(27,27) / (27,)"],
     "explain dimensionality": ["explain", "dimensionality", "minerals"],
+    "explain bigram": ["explain", "bigram", "minerals"],
+    "explain convolution": ["explain", "convolution", "minerals"],
     "explain losses": ["explain", "losses"],
     "explain minibatch": ["explain", "minibatch", "minerals"],
     "backprop": ["backprop", "dinosaurs", "--hidden", "4"],
@@ -81,6 +87,12 @@ def test_the_page_names_every_key_and_no_other(section, bigram, foreign, tmp_pat
     monkeypatch.setattr(minibatch, "RACE_SECONDS", 0.05)
     monkeypatch.setattr(minibatch, "SIZES", (1, 32))
     monkeypatch.setattr(race, "FULL_STEPS", 2)
+    monkeypatch.setattr(bigram_walk, "STEPS", 2)
+    monkeypatch.setattr(convexity, "MLP_STEPS", 2)
+    monkeypatch.setattr(convolution_walk, "STEPS", 1)
+    monkeypatch.setattr(convolution_walk, "MOST_SYMBOLS", 100)
+    monkeypatch.setattr(convolution_walk, "TEXT", 9)
+    monkeypatch.setattr(timing, "REPEATS", 1)
     other = str(tmp_path / "other")
     if "OTHER" in CASES[section]:
         assert run(["train", "dinosaurs", "--model", "unigram", "--run", other]) == 0
