@@ -32,10 +32,10 @@ if TYPE_CHECKING:
         UsageError,
     )
     from moreish.exchange.makemore import import_makemore
-    from moreish.explaining.broadcasting.explanation import Broadcasting, explain_broadcasting
-    from moreish.explaining.dimensionality.dimensionality import Dimensionality, explain_dimensionality
     from moreish.explaining.bigram.walk import Bigram, explain_bigram
+    from moreish.explaining.broadcasting.explanation import Broadcasting, explain_broadcasting
     from moreish.explaining.convolution.walk import Convolution, explain_convolution
+    from moreish.explaining.dimensionality.dimensionality import Dimensionality, explain_dimensionality
     from moreish.explaining.exercises import exercise
     from moreish.explaining.grading.grader import grade, grade_file
     from moreish.explaining.grading.grades import Grade
@@ -113,8 +113,8 @@ __all__ = [
     "Alphabet",
     "AlphabetError",
     "Backprop",
-    "Broadcasting",
     "Bigram",
+    "Broadcasting",
     "CheckpointError",
     "CheckpointWarning",
     "Comparison",
@@ -161,11 +161,11 @@ __all__ = [
     "evaluate",
     "events",
     "exercise",
+    "explain_bigram",
     "explain_broadcasting",
+    "explain_convolution",
     "explain_dimensionality",
     "explain_minibatch",
-    "explain_bigram",
-    "explain_convolution",
     "find_lr",
     "fit",
     "grade",

@@ -11,11 +11,11 @@ import torch
 
 from moreish.explaining.bessel import correction as bessel
 from moreish.explaining.bessel import measures as bessel_measures
-from moreish.explaining.dimensionality import dimensionality
 from moreish.explaining.bigram import convexity
 from moreish.explaining.bigram import walk as bigram_walk
 from moreish.explaining.convolution import timing
 from moreish.explaining.convolution import walk as convolution_walk
+from moreish.explaining.dimensionality import dimensionality
 from moreish.explaining.exercises import EXERCISES
 from moreish.explaining.minibatch import minibatch, race
 from moreish.faces.cli import run
