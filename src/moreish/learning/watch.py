@@ -86,24 +86,36 @@ class Watch(TorchFunctionMode):
         self._calls: dict[tuple[str, str], int] = {}
         self._path: list[tuple[str, bool]] = [("", False)]
         self._hooks: list[Any] = []
-        self._inside = 0
 
     def __enter__(self) -> Watch:
-        for name, module in self.model.named_modules():
-            leaf = not any(True for _ in module.children())
-            self._hooks.append(module.register_forward_pre_hook(self._entering(name, leaf)))
-            self._hooks.append(module.register_forward_hook(self._leaving(name, leaf), always_call=True))
+        self.attach()
         super().__enter__()
         return self
 
     def __exit__(self, *error: Any) -> None:
         super().__exit__(*error)
+        self.detach()
+
+    def attach(self) -> None:
+        """Put hooks on the modules; fused paths step aside until they are gone."""
+        for name, module in self.model.named_modules():
+            leaf = not any(True for _ in module.children())
+            self._hooks.append(module.register_forward_pre_hook(self._entering(name, leaf)))
+            self._hooks.append(module.register_forward_hook(self._leaving(name, leaf), always_call=True))
+
+    def detach(self) -> None:
+        """Take the hooks away again."""
         for hook in self._hooks:
             hook.remove()
         self._hooks.clear()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
+        self.met(func, result)
+        return result
+
+    def met(self, func: Any, result: Any) -> None:
+        """Take note of what a function gave, if it is one of those that are watched."""
         kind = FUNCTIONS.get(func)
         if kind is not None and isinstance(result, Tensor):
             path, leaf = self._path[-1]
@@ -111,7 +123,6 @@ class Watch(TorchFunctionMode):
             turn = 0 if leaf else self._calls.get((path, kind), 0)
             self._calls[path, kind] = turn + 1
             self._keep((path, kind, turn), kind, result)
-        return result
 
     def readings(self) -> Iterator[Reading]:
         """What was seen, in the order in which each site was first met."""
