@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,8 +19,8 @@ from moreish.learning.evaluate import line_nats
 from moreish.models.model import LanguageModel
 from moreish.text.lines import Lines
 
-MEASURED_AT = (0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 1.0)
-"""After which shares of the steps train and dev are measured."""
+MEASUREMENTS = 10
+"""Of train and dev, evenly over the steps."""
 MEASURED_LINES = 1_000
 
 
@@ -62,7 +63,17 @@ def running(setup: Setup, duplicates: float | None = None, observed: bool = True
     """
     training = setup.begin()
     recipe, dev = setup.recipe, setup.shown_dev()
-    due = {max(1, round(share * recipe.steps)) for share in MEASURED_AT} if observed else set()
+    learnt = setup.learnt()
+    shadow = copy.deepcopy(training.model)  # measuring must not meet the observer's hooks
+    due = {max(1, round((i + 1) / MEASUREMENTS * recipe.steps)) for i in range(MEASUREMENTS)}
+
+    def measure() -> None:
+        """Train and dev by the weights that the run would use, were this its end."""
+        shadow.load_state_dict(training.used("current"))
+        train_nats, dev_nats = _measured(shadow, setup, learnt, dev)
+        observer.measured(train_nats, dev_nats)
+        training.consider(math.inf if dev_nats is None else dev_nats)
+
     observer = Observer(training.model)
     evidence = observer.evidence
     evidence.symbols = len(setup.alphabet)
@@ -74,17 +85,16 @@ def running(setup: Setup, duplicates: float | None = None, observed: bool = True
             if observed:
                 observer.composing.met_batch(training.batch(training.step))
             training.advance()
-            if training.step in due:
-                _measure(observer, training.model, setup, dev)
+            if training.step in due and (observed or recipe.use == "best"):
+                measure()
             yield Stepped(training.step, recipe.steps)
     except MoreishError:
-        if not evidence.broken:  # the loop noticed before the observer did
-            evidence.broken, evidence.broken_at = "the loss or a gradient", training.step
+        observer.broke("the loss", training.step)  # the loop noticed before the observer did
     finally:
         if observed:
             observer.__exit__(None, None, None)
     if observed:
-        evidence.lists = listed(setup.train, dev, setup.alphabet, duplicates)
+        evidence.lists = listed(learnt, dev, setup.alphabet, duplicates)
     nats = sizes = None
     if not evidence.broken and len(dev):
         model = training.result()
@@ -94,14 +104,14 @@ def running(setup: Setup, duplicates: float | None = None, observed: bool = True
     yield Course(evidence, nats, sizes)
 
 
-def _measure(observer: Observer, model: LanguageModel[Any], setup: Setup, dev: Lines) -> None:
-    """Train and dev, as the weights stand now."""
-    found = []
-    for lines in (setup.train[:MEASURED_LINES], dev[:MEASURED_LINES]):
+def _measured(model: LanguageModel[Any], setup: Setup, learnt: Lines, dev: Lines) -> tuple[float | None, float | None]:
+    """Nats a symbol on lines learnt from and on dev."""
+    found: list[float | None] = []
+    for lines in (learnt[:MEASURED_LINES], dev[:MEASURED_LINES]):
         nats, sizes = line_nats(model, setup.alphabet, lines) if len(lines) else (np.zeros(0), np.zeros(0))
         mean = float(nats.sum() / sizes.sum()) if sizes.sum() else math.nan
         found.append(mean if math.isfinite(mean) else None)
-    observer.measured(*found)
+    return found[0], found[1]
 
 
 def sizes_of(model: LanguageModel[Any]) -> dict[str, int]:

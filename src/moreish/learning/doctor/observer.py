@@ -123,7 +123,7 @@ class Observer(TorchFunctionMode):
     def _backward(self, func: Any, args: Any, kwargs: Any) -> Any:
         loss = float(args[0].detach().sum()) if args[0].numel() == 1 else math.nan
         if not math.isfinite(loss):
-            self._break("the loss", len(self.evidence.passes))
+            self.broke("the loss", len(self.evidence.passes))
         result = func(*args, **kwargs)
         self._finish(loss)
         return result
@@ -180,7 +180,7 @@ class Observer(TorchFunctionMode):
         silent += [name for name, g in self._incoming.items() if not bool(g.any())]
         for name, gradient in self._incoming.items():
             if not bool(gradient.isfinite().all()):
-                self._break(f"the gradient of {name}", step)
+                self.broke(f"the gradient of {name}", step)
         whole = self._stale + self._fresh
         # Between two passes without a step, gradients are gathered on purpose.
         carried = math.sqrt(self._stale / whole) if whole and self._just_moved else 0.0
@@ -234,7 +234,8 @@ class Observer(TorchFunctionMode):
             self._watch.clear()
         self._looking = on
 
-    def _break(self, what: str, step: int) -> None:
+    def broke(self, what: str, step: int) -> None:
+        """Take note that something is not finite, the first time: the first weight that is not, else `what`."""
         if not self.evidence.broken:
             bad = next((f"the weight {n}" for n, p in self.named.items() if not bool(p.isfinite().all())), what)
             self.evidence.broken, self.evidence.broken_at = bad, step

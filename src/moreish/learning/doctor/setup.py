@@ -27,8 +27,9 @@ from moreish.shapes import BOUNDARY, IGNORE
 from moreish.text.alphabet import Alphabet
 from moreish.text.lines import Lines
 
-OVERCONFIDENT, SATURATING, DEAD_BIAS, DEAD_SHARE = 100.0, 8.0, 30.0, 0.5
-VANISHING, EXPLODING = 0.12, 2.4
+OVERCONFIDENT, SATURATING, DEAD_BIAS, DEAD_SHARE = 300.0, 10.0, 30.0, 0.5
+FEW_LINES = 300
+VANISHING, EXPLODING = 0.12, 2.5
 LEAKED = 0.3
 """The share of dev that is taken from train."""
 NOT_FINITE = 3
@@ -72,12 +73,18 @@ class Setup:
             dev = Lines.of(line[::-1] for line in dev)
         return dev
 
+    def learnt(self) -> Lines:
+        """The lines that are learnt from."""
+        return self.train[:FEW_LINES] if "few-lines" in self.defects else self.train
+
     def begin(self) -> Training:
         """The training before its first step."""
         if not self.defects:
             return begin(self.recipe, self.train, self.alphabet, self.device)
         keep_freed_memory()
-        lines = Lines.of(sorted(self.train)) if "no-shuffling" in self.defects else self.train
+        lines = self.learnt()
+        if "no-shuffling" in self.defects:
+            lines = Lines.of(sorted(lines))
         plain = begin(self.recipe, lines, self.alphabet, self.device)
         hooks = _spoil(plain.model, self.defects, self.recipe.seed)
         return Flawed(self.recipe, plain.model, plain.batches, self.defects, hooks)
