@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from moreish.explaining.grains.backprop import Backprop, backprop
     from moreish.explaining.taping.tape import Tape, tape
     from moreish.generating.sample import Line, Sample, sample
+    from moreish.learning.doctor.diagnosis import Diagnosis, Doctor, diagnose, doctor
     from moreish.learning.evaluate import Evaluation, evaluate
     from moreish.learning.finder import FoundRate, find_lr
     from moreish.learning.fit import Evaluated, Finished, Step, events, fit, make_recipe
@@ -74,6 +75,7 @@ _HOMES = {
     "moreish.explaining.grading.grades": "Grade",
     "moreish.explaining.taping.tape": "Tape tape",
     "moreish.generating.sample": "Line Sample sample",
+    "moreish.learning.doctor.diagnosis": "Diagnosis Doctor diagnose doctor",
     "moreish.learning.evaluate": "Evaluation evaluate",
     "moreish.learning.finder": "FoundRate find_lr",
     "moreish.learning.fit": "Evaluated Finished Step events fit make_recipe",
@@ -108,6 +110,8 @@ __all__ = [
     "Comparison",
     "ConfigError",
     "Corpus",
+    "Diagnosis",
+    "Doctor",
     "Evaluated",
     "Evaluation",
     "Finished",
@@ -143,6 +147,8 @@ __all__ = [
     "by_hand",
     "check_model",
     "compare",
+    "diagnose",
+    "doctor",
     "evaluate",
     "events",
     "exercise",

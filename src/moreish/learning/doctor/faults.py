@@ -28,13 +28,15 @@ POINTS = 60
 class Fault:
     """A kind of fault: its name, what it is in a sentence, the smallest fix, and its plant.
 
-    `fix` is a line of code, or a flag of `moreish train` where it begins with `--`. `plant` is None for what is wrong
-    with a list alone. `suits` says of which models it can be; None: of every network.
+    `flag` is the fix as a flag of `moreish train`, "" where none mends it; `code` a line of code that does in a loop of
+    one's own. `plant` is None for what is wrong with a list alone. `suits` says of which models it can be; None: of
+    every network.
     """
 
     name: str
     what: str
-    fix: str
+    flag: str
+    code: str
     mend: Callable[[Setup], Setup]
     plant: Callable[[Setup], Setup] | None = None
     suits: Callable[[str], bool] | None = None
@@ -89,17 +91,17 @@ def _by_heart(setup: Setup) -> Setup:
     return setup.with_settings(**own).with_learning(**BY_HEART).with_defect("few-lines")
 
 
-def _defective(name: str, what: str, fix: str, suits: Callable[[str], bool] | None = None) -> Fault:
+def _defective(name: str, what: str, flag: str, code: str, suits: Callable[[str], bool] | None = None) -> Fault:
     """A fault that is a defect of the loop or of the weights at the start, and mended by leaving it out."""
     return Fault(
-        name, what, fix, lambda setup: setup.without(name), lambda setup: setup.with_defect(name), suits
+        name, what, flag, code, lambda setup: setup.without(name), lambda setup: setup.with_defect(name), suits
     )  # fmt: skip
 
 
-def _by_depth(name: str, what: str, fix: str) -> Fault:
+def _by_depth(name: str, what: str, code: str) -> Fault:
     return Fault(
-        name, what, fix, lambda setup: setup.without(name), lambda setup: deep(setup).with_defect(name),
-        _among(*DEEP),
+        name, what, BY_INITIALISATION, code, lambda setup: setup.without(name),
+        lambda setup: deep(setup).with_defect(name), _among(*DEEP),
     )  # fmt: skip
 
 
@@ -114,34 +116,38 @@ FAULTS: dict[str, Fault] = {
         _defective(
             "overconfident-output",
             "the output layer begins sure of itself and wrong, so the first steps only squash it (the hockey stick)",
-            f"{BY_INITIALISATION}  # output.weight *= 0.01, output.bias *= 0",
+            BY_INITIALISATION,
+            "output.weight *= 0.01; output.bias *= 0",
         ),
         _defective(
             "saturated",
             "most of a tanh's results are near -1 or 1, where hardly any gradient passes",
-            f"{BY_INITIALISATION}  # weight = randn(...) * (5/3) / fan_in**0.5",
+            BY_INITIALISATION,
+            "weight = torch.randn(fan_in, fan_out) * (5 / 3) / fan_in**0.5",
             SATURATING,
         ),
         _defective(
             "dead-units",
             "units through which no example passes a gradient: a ReLU always off, a tanh always at an end",
-            f"{BY_INITIALISATION}  # bias = 0",
+            BY_INITIALISATION,
+            "bias = torch.zeros(units)",
             DYING,
         ),
         _by_depth(
             "vanishing-gradients",
             "the gradient shrinks from layer to layer on its way back, so the first layers hardly learn",
-            f"{BY_INITIALISATION}  # weight = randn(...) * gain / fan_in**0.5; or BatchNorm",
+            "weight = torch.randn(fan_in, fan_out) * gain / fan_in**0.5  # or BatchNorm before the function",
         ),
         _by_depth(
             "exploding-gradients",
             "the gradient grows from layer to layer on its way back",
-            f"{BY_INITIALISATION}  # weight = randn(...) * gain / fan_in**0.5; or --clip 1",
+            "weight = torch.randn(fan_in, fan_out) * gain / fan_in**0.5  # or clip_grad_norm_(parameters, 1)",
         ),
         Fault(
             "learning-rate-too-high",
             "each step changes the weights by so much that the loss does not settle",
             "--lr {lr}",
+            "lr = {lr}",
             lambda setup: setup.with_learning(lr=better_rate(setup)),
             _rate(TOO_HIGH),
         ),
@@ -149,6 +155,7 @@ FAULTS: dict[str, Fault] = {
             "learning-rate-too-low",
             "each step changes the weights by so little that the loss hardly falls",
             "--lr {lr}",
+            "lr = {lr}",
             lambda setup: setup.with_learning(lr=better_rate(setup)),
             _rate(TOO_LOW),
         ),
@@ -156,6 +163,7 @@ FAULTS: dict[str, Fault] = {
             "batch-too-small",
             "a batch has so few targets that chance decides where a step goes",
             "--batch {batch}",
+            "batch = 32  # or more",
             _larger_batch,
             lambda setup: setup.with_learning(batch=1),
         ),
@@ -163,6 +171,7 @@ FAULTS: dict[str, Fault] = {
             "underfit-hidden",
             "even what is learnt from is predicted badly, and the hidden layer is the bottleneck",
             "--hidden {hidden}",
+            "hidden = 64  # or more",
             _wider("hidden", WIDE_HIDDEN),
             lambda setup: setup.with_settings(hidden=NARROW_HIDDEN),
             _has("hidden"),
@@ -171,6 +180,7 @@ FAULTS: dict[str, Fault] = {
             "underfit-embedding",
             "even what is learnt from is predicted badly, and the embedding is the bottleneck",
             "--embedding {embedding}",
+            "embedding = 10  # or more",
             _wider("embedding", WIDE_EMBEDDING),
             lambda setup: setup.with_settings(embedding=NARROW_EMBEDDING),
             _among("mlp", "mlp-bn", "tree", "rnn", "gru", "lstm"),
@@ -179,6 +189,7 @@ FAULTS: dict[str, Fault] = {
             "overfit",
             "lines learnt from are predicted ever better and lines held out ever worse",
             "--use best",
+            "# keep the weights that did best on dev; or dropout, weight decay, fewer steps",
             lambda setup: setup.with_learning(use="best"),
             _by_heart,
         ),
@@ -186,34 +197,40 @@ FAULTS: dict[str, Fault] = {
             "leaking-split",
             "lines that dev holds out are learnt from, so dev flatters",
             "--split unique",
+            "dev = [line for line in dev if line not in set(train)]",
         ),
         Fault(
             "duplicates",
             "the list holds lines more than once; a split by line would put copies on both sides",
             "--split unique",
+            "lines = list(dict.fromkeys(lines))  # before splitting",
             lambda setup: setup,
         ),
         _defective(
             "dev-prepared-differently",
             "dev's lines are not made as train's are: another order, alphabet, case or boundary",
+            "",
             "dev = prepare(dev)  # by the function that prepared train",
         ),
         _defective(
             "batchnorm-mode",
             "BatchNorm learns by its kept statistics, or evaluates by the batch's",
+            "",
             "model.train() before learning, model.eval() before evaluating",
             NORMALIZED,
         ),
         _defective(
             "batchnorm-padding",
             "BatchNorm takes its statistics over positions that only fill up rows",
-            "x = x[targets != ignore]  # before BatchNorm; or learn from windows",
+            "--batch-of windows",
+            "x = x[targets != ignore]  # before BatchNorm",
             NORMALIZED,
         ),
         Fault(
             "batchnorm-small-batch",
             "BatchNorm takes its statistics over one or two examples, which say nothing",
             "--batch {batch}",
+            "batch = 32  # or more",
             _larger_batch,
             lambda setup: setup.with_learning(batch=2, batch_of="windows"),
             NORMALIZED,
@@ -221,28 +238,33 @@ FAULTS: dict[str, Fault] = {
         _defective(
             "gradients-not-zeroed",
             "each step uses the gradients of all steps before it as well",
+            "",
             "optimizer.zero_grad()  # before loss.backward()",
         ),
         _defective(
             "no-shuffling",
             "the list is learnt in its own order, so each batch is of one kind",
+            "",
             "order = torch.randperm(len(lines))  # anew for every pass",
         ),
-        _defective("frozen-parameter", "a parameter is never changed", "parameter.requires_grad_(True)"),
+        _defective("frozen-parameter", "a parameter is never changed", "", "parameter.requires_grad_(True)"),
         _defective(
             "unconnected-parameter",
             "no gradient reaches a parameter: what comes after it is detached, or does not use it",
+            "",
             "x  # instead of x.detach(), x.data or a copy",
         ),
         _defective(
             "loss-reduction",
             "the loss is summed over the batch, not averaged, so the rate depends on the batch",
+            "",
             "F.cross_entropy(logits, targets)  # its default is reduction='mean'",
         ),
         _defective(
             "non-finite",
             "a weight, the loss or a gradient is infinite or no number",
-            f"{BY_INITIALISATION}  # or --clip 1, or a lower --lr, where it came while learning",
+            BY_INITIALISATION,
+            "weight = torch.randn(fan_in, fan_out) * gain / fan_in**0.5  # in place of torch.empty",
         ),
     )
 }

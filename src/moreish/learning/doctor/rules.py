@@ -13,6 +13,7 @@ import re
 import statistics
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 from moreish.learning.doctor.evidence import Evidence
@@ -259,7 +260,7 @@ def by_depth(e: Evidence) -> Finding | None:
     name, bound = ("vanishing-gradients", VANISHING) if ratio < 1 else ("exploding-gradients", EXPLODING)
     return Finding(
         name, where,
-        f"the gradient at the first of {count} layers is {ratio:.2g} times that at the last, {factor:.2f} times a layer",
+        f"the gradient at the first of {count} layers is {ratio:.2g} times that at the last, {factor:.2f} a layer",
         ratio, bound, _beyond(abs(math.log(ratio)), abs(math.log(bound)), 0.955),
     )  # fmt: skip
 
@@ -270,7 +271,7 @@ def batch_small(e: Evidence) -> Finding | None:
     if not counts or statistics.median(counts) >= FEW_TARGETS:
         return None
     losses = e.losses()[len(e.passes) // 2 :]
-    apart = [b - a for a, b in zip(losses, losses[1:])]
+    apart = [b - a for a, b in pairwise(losses)]
     if len(apart) < 10 or (rough := statistics.pstdev(apart) / math.sqrt(2)) <= ROUGH:
         return None
     return Finding(
