@@ -29,7 +29,7 @@ from moreish.text.hashing import line_hashes
 from moreish.text.lines import Lines
 
 MOST_STEPS = 400
-WORK = 6e11
+WORK = 4e11
 """Multiplications that a diagnosis's training may take: some ten seconds of one core."""
 HEAVY = {"mixture": 40.0}
 """What a symbol costs a model beside its weights, in units of them."""
@@ -102,7 +102,7 @@ class Doctor(Observer):
         """
         if not self.evidence.passes:
             raise ConfigError("the doctor saw no backward pass. Train inside `with moreish.doctor(model) as d:`.")
-        found = [replace(f, fix=FAULTS[f.fault].code.format(lr="a tenth of it")) for f in judge(self.evidence)]
+        found = [replace(f, fix=FAULTS[f.fault].code) for f in judge(self.evidence)]
         return Diagnosis("", type(self.model).__name__, len(self.evidence.passes), 0, None, found)
 
 

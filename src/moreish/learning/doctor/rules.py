@@ -30,8 +30,8 @@ UNSETTLED = 0.1
 """Nats that the loss ends above its lowest."""
 FEW_TARGETS, ROUGH = 24, 0.28
 """Targets in a batch; deviation of the loss from step to step, nats."""
-UNDERFIT = 0.06
-"""Nats by which even train stays above a table of pairs."""
+LEAST_GAIN = 0.05
+"""Nats by which train should be below what a table of pairs gives on lines of the same kind."""
 NARROW = {"hidden": 8, "embedding": 2}
 OVERFIT_GAP, OVERFIT_RISE = 0.25, 0.06
 LEAKING, DUPLICATES = 0.005, 0.005
@@ -175,7 +175,7 @@ def unshuffled(e: Evidence) -> Finding | None:
         return Finding(
             "no-shuffling", "the batches",
             f"batches differ in their symbols {c.dispersion:.1f} times as much as batches drawn at random would",
-            c.dispersion, DISPERSED, _beyond(c.dispersion, DISPERSED, 0.96),
+            c.dispersion, DISPERSED, _sure(c.dispersion, DISPERSED, 2 * DISPERSED, 0.96),
         )  # fmt: skip
     if c.repeated is not None and c.repeated > REPEATED:
         return Finding(
@@ -192,7 +192,7 @@ def leaking(e: Evidence) -> Finding | None:
     share = e.lists.leaking
     return Finding(
         "leaking-split", "dev", f"{_percent(share)} of dev's lines also stand in train", share, LEAKING,
-        _beyond(share, LEAKING, 0.97),
+        _sure(share, LEAKING, 4 * LEAKING, 0.97),
     )  # fmt: skip
 
 
@@ -207,19 +207,22 @@ def prepared_differently(e: Evidence) -> Finding | None:
         "dev-prepared-differently", "dev",
         f"a table of pairs counted on train finds dev {found.strange:.2f} nats a symbol harder than lines of train "
         f"that it did not count either ({found.strange / found.strange_error:.0f} standard errors)",
-        found.strange, STRANGE, _beyond(found.strange, STRANGE, 0.96),
+        found.strange, STRANGE, _sure(found.strange, STRANGE, 2 * STRANGE, 0.96),
     )  # fmt: skip
 
 
 def overconfident(e: Evidence) -> Finding | None:
     """The hockey stick."""
-    if e.start is None or e.unsure is None or e.start - e.unsure <= OVERCONFIDENT:
+    if e.start is None or e.unsure is None or not math.isfinite(e.start):
+        return None
+    above = e.start - e.unsure
+    if above <= OVERCONFIDENT:
         return None
     return Finding(
         "overconfident-output", "the output layer",
         f"the loss before the first step is {e.start:.2f} nats, where knowing nothing costs ln {e.symbols} = "
         f"{e.unsure:.2f}",
-        e.start - e.unsure, OVERCONFIDENT, _beyond(e.start - e.unsure, OVERCONFIDENT, 0.95),
+        above, OVERCONFIDENT, _sure(above, OVERCONFIDENT, 2 * OVERCONFIDENT, 0.95),
     )  # fmt: skip
 
 
@@ -231,7 +234,7 @@ def dead(e: Evidence) -> Finding | None:
     return Finding(
         "dead-units", worst.site,
         f"{_percent(worst.dead)} of {worst.units} units pass no gradient for any example of the first batch",
-        worst.dead, DEAD, _beyond(worst.dead, DEAD, 0.95),
+        worst.dead, DEAD, _sure(worst.dead, DEAD, 2 * DEAD, 0.95),
     )  # fmt: skip
 
 
@@ -242,7 +245,7 @@ def saturated(e: Evidence) -> Finding | None:
         return None
     return Finding(
         "saturated", worst.site, f"{_percent(worst.saturated)} of its results are beyond 0.97 before the first step",
-        worst.saturated, SATURATED, _beyond(worst.saturated, SATURATED, 0.94),
+        worst.saturated, SATURATED, _sure(worst.saturated, SATURATED, 0.85, 0.94),
     )  # fmt: skip
 
 
@@ -261,7 +264,7 @@ def by_depth(e: Evidence) -> Finding | None:
     return Finding(
         name, where,
         f"the gradient at the first of {count} layers is {ratio:.2g} times that at the last, {factor:.2f} a layer",
-        ratio, bound, _beyond(abs(math.log(ratio)), abs(math.log(bound)), 0.955),
+        ratio, bound, _sure(abs(math.log(ratio)), abs(math.log(bound)), 1.5 * abs(math.log(bound)), 0.955),
     )  # fmt: skip
 
 
@@ -277,7 +280,7 @@ def batch_small(e: Evidence) -> Finding | None:
     return Finding(
         "batch-too-small", "the batches",
         f"with {statistics.median(counts):.0f} targets in a batch the loss jumps by {rough:.2f} nats from step to step",
-        rough, ROUGH, _beyond(rough, ROUGH, 0.9),
+        rough, ROUGH, _sure(rough, ROUGH, 1.4 * ROUGH, 0.9),
     )  # fmt: skip
 
 
@@ -295,7 +298,7 @@ def rate_high(e: Evidence) -> Finding | None:
         "learning-rate-too-high", "every step",
         f"a step changes the weights by 10^{size:.1f} of their size (-3 is the guide), and the loss ends at "
         f"{course[-1]:.2f}, {unsettled:.2f} above its lowest",
-        size, RATE_HIGH, _beyond(10**size, 10**RATE_HIGH, 0.92),
+        size, RATE_HIGH, _sure(size, RATE_HIGH, RATE_HIGH + 0.4, 0.92),
     )  # fmt: skip
 
 
@@ -311,7 +314,7 @@ def rate_low(e: Evidence) -> Finding | None:
         "learning-rate-too-low", "every step",
         f"a step changes the weights by 10^{size:.1f} of their size (-3 is the guide), and the loss fell by "
         f"{course[0] - course[-1]:.2f} nats in all",
-        size, RATE_LOW, _beyond(-size, -RATE_LOW, 0.92),
+        size, RATE_LOW, _sure(size, RATE_LOW, RATE_LOW - 1, 0.92),
     )  # fmt: skip
 
 
@@ -320,7 +323,7 @@ def underfit(e: Evidence) -> Finding | None:
     if not e.measured or e.lists is None or e.lists.reference is None:
         return None
     train = e.measured[-1].train
-    if train is None or (short := train - e.lists.reference) <= UNDERFIT:
+    if train is None or (gain := e.lists.reference - train) >= LEAST_GAIN:
         return None
     narrow = {name: e.sizes[name] / bound for name, bound in NARROW.items() if e.sizes.get(name, 10**9) <= bound}
     if not narrow:
@@ -330,8 +333,9 @@ def underfit(e: Evidence) -> Finding | None:
     beside = "" if dev is None else f" (dev {dev:.2f})"
     return Finding(
         f"underfit-{name}", name,
-        f"train ends at {train:.2f} nats{beside}, {short:.2f} above a table of pairs, with {name} {e.sizes[name]}",
-        short, UNDERFIT, _beyond(short, UNDERFIT, 0.9),
+        f"with {name} {e.sizes[name]} even train ends at {train:.2f} nats{beside}; a table of pairs, counted on other "
+        f"lines, gives {e.lists.reference:.2f}",
+        gain, LEAST_GAIN, _sure(gain, LEAST_GAIN, -LEAST_GAIN, 0.9),
     )  # fmt: skip
 
 
@@ -349,7 +353,7 @@ def overfit(e: Evidence) -> Finding | None:
     return Finding(
         "overfit", "the whole",
         f"dev ends at {dev:.2f}, {dev - train:.2f} above train and {rise:.2f} above its lowest",
-        rise, OVERFIT_RISE, _beyond(rise, OVERFIT_RISE, 0.93),
+        rise, OVERFIT_RISE, _sure(rise, OVERFIT_RISE, 3 * OVERFIT_RISE, 0.93),
     )  # fmt: skip
 
 
@@ -407,10 +411,10 @@ def _chains(e: Evidence) -> list[list[SiteVitals]]:
     return [chain for chain in chains.values() if len(chain) >= LEAST_DEPTH]
 
 
-def _beyond(number: float, threshold: float, most: float) -> float:
-    """From 0.5 at the threshold towards `most` at three times it and beyond."""
-    times = min(3.0, max(1.0, number / threshold))
-    return round(0.5 + (most - 0.5) * (times - 1) / 2, 3) if times < 3 else most
+def _sure(number: float, threshold: float, full: float, most: float) -> float:
+    """From 0.5 at the threshold to `most` at `full` and beyond."""
+    way = (number - threshold) / (full - threshold)
+    return round(0.5 + (most - 0.5) * min(1.0, max(0.0, way)), 3)
 
 
 def _percent(share: float) -> str:
