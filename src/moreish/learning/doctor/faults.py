@@ -91,16 +91,28 @@ def _by_heart(setup: Setup) -> Setup:
     return setup.with_settings(**own).with_learning(**BY_HEART).with_defect("few-lines")
 
 
+def _as_new(name: str) -> Callable[[Setup], Setup]:
+    """Weights that begin as they do by default, and not as a defect or a setting has them."""
+
+    def mend(setup: Setup) -> Setup:
+        other = setup.without(name)
+        # A run of an older version knows no other beginning.
+        return other.with_learning(initialization="default") if hasattr(setup.recipe, "initialization") else other
+
+    return mend
+
+
 def _defective(name: str, what: str, flag: str, code: str, suits: Callable[[str], bool] | None = None) -> Fault:
     """A fault that is a defect of the loop or of the weights at the start, and mended by leaving it out."""
     return Fault(
-        name, what, flag, code, lambda setup: setup.without(name), lambda setup: setup.with_defect(name), suits
+        name, what, flag, code, _as_new(name) if flag == BY_INITIALISATION else lambda setup: setup.without(name),
+        lambda setup: setup.with_defect(name), suits,
     )  # fmt: skip
 
 
 def _by_depth(name: str, what: str, code: str) -> Fault:
     return Fault(
-        name, what, BY_INITIALISATION, code, lambda setup: setup.without(name),
+        name, what, BY_INITIALISATION, code, _as_new(name),
         lambda setup: deep(setup).with_defect(name), _among(*DEEP),
     )  # fmt: skip
 
