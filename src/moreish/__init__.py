@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from moreish.exchange.makemore import import_makemore
+    from moreish.explaining.broadcasting.explanation import Broadcasting, explain_broadcasting
     from moreish.explaining.exercises import exercise
     from moreish.explaining.grading.grader import grade, grade_file
     from moreish.explaining.grading.grades import Grade
@@ -70,6 +71,7 @@ _HOMES = {
     ),
     "moreish.exchange.makemore": "import_makemore",
     "moreish.explaining.grains.backprop": "Backprop backprop",
+    "moreish.explaining.broadcasting.explanation": "Broadcasting explain_broadcasting",
     "moreish.explaining.exercises": "exercise",
     "moreish.explaining.grading.grader": "grade grade_file",
     "moreish.explaining.grading.grades": "Grade",
@@ -105,6 +107,7 @@ __all__ = [
     "Alphabet",
     "AlphabetError",
     "Backprop",
+    "Broadcasting",
     "CheckpointError",
     "CheckpointWarning",
     "Comparison",
@@ -152,6 +155,7 @@ __all__ = [
     "evaluate",
     "events",
     "exercise",
+    "explain_broadcasting",
     "find_lr",
     "fit",
     "grade",

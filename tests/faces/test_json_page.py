@@ -57,6 +57,7 @@ CASES = {
     "exercise check": ["exercise", "check", "FILLED"],
     "explain tape": ["explain", "tape", "EXPRESSION"],
     "explain bessel": ["explain", "bessel", "minerals"],
+    "explain broadcasting": ["explain", "broadcasting", "(27,27) / (27,)"],
     "explain losses": ["explain", "losses"],
     "backprop": ["backprop", "dinosaurs", "--hidden", "4"],
     "import": ["import", "FOREIGN", "--list", "dinosaurs", "--run", "TMP"],

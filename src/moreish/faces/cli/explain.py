@@ -6,6 +6,7 @@ import typer
 
 from moreish.faces.cli.command import Command
 from moreish.faces.cli.explain_bessel import bessel
+from moreish.faces.cli.explain_broadcasting import broadcasting
 from moreish.faces.cli.explain_losses import losses
 from moreish.faces.cli.explain_tape import tape
 from moreish.faces.cli.layout import Group
@@ -20,5 +21,6 @@ app = typer.Typer(
 )
 
 app.command("bessel", cls=Command)(bessel)
+app.command("broadcasting", cls=Command)(broadcasting)
 app.command("losses", cls=Command)(losses)
 app.command("tape", cls=Command)(tape)
