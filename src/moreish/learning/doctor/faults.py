@@ -93,13 +93,7 @@ def _by_heart(setup: Setup) -> Setup:
 
 def _as_new(name: str) -> Callable[[Setup], Setup]:
     """Weights that begin as they do by default, and not as a defect or a setting has them."""
-
-    def mend(setup: Setup) -> Setup:
-        other = setup.without(name)
-        # A run of an older version knows no other beginning.
-        return other.with_learning(initialization="default") if hasattr(setup.recipe, "initialization") else other
-
-    return mend
+    return lambda setup: setup.without(name).with_learning(initialization="default")
 
 
 def _defective(name: str, what: str, flag: str, code: str, suits: Callable[[str], bool] | None = None) -> Fault:

@@ -289,10 +289,11 @@ def rate_high(e: Evidence) -> Finding | None:
     updates, course = e.updates(), e.smoothed()
     if len(updates) < 3 or len(course) < 5 or e.unsure is None:
         return None
-    size = statistics.median(updates)
     unsettled = course[-1] - min(course)
-    hopeless = course[-1] - e.unsure
-    if size <= RATE_HIGH or (unsettled <= UNSETTLED and hopeless <= -UNSETTLED):
+    lost = course[-1] > e.unsure + UNSETTLED
+    # Whoever was thrown where no gradient passes takes small steps for ever after.
+    size = max(updates) if lost else statistics.median(updates)
+    if size <= RATE_HIGH or (unsettled <= UNSETTLED and course[-1] <= e.unsure - UNSETTLED):
         return None
     return Finding(
         "learning-rate-too-high", "every step",
