@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from moreish import Corpus
-from moreish.learning.doctor.faults import DEEP, FAULTS, Fault, deep, networks
+from moreish.learning.doctor.faults import FAULTS, Fault, deep, networks
 from moreish.learning.doctor.setup import Setup
 from moreish.learning.fit import make_recipe
 from moreish.text.lists import bundled
@@ -73,8 +73,7 @@ def base_of(case: Case) -> Setup:
 
 def is_deep(fault: Fault) -> bool:
     """Whether a fault is planted in a deeper model."""
-    return fault.plant is not None and all(model in DEEP for model in fault.models) and "gradients" in fault.name \
-        and fault.name != "gradients-not-zeroed"  # fmt: skip
+    return fault.name in ("vanishing-gradients", "exploding-gradients")
 
 
 def models_of(fault: Fault) -> list[str]:

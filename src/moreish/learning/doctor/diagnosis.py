@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from moreish.errors import ConfigError, did_you_mean
 from moreish.learning.doctor.course import Course, Stepped, running
 from moreish.learning.doctor.faults import FAULTS, better_rate
+from moreish.learning.doctor.finding import Finding
 from moreish.learning.doctor.observer import Observer
-from moreish.learning.doctor.rules import Finding, judge
+from moreish.learning.doctor.rules import judge
 from moreish.learning.doctor.setup import Setup
 from moreish.learning.fit import make_recipe
 from moreish.learning.intervals import Bootstrap, Interval

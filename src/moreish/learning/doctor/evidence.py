@@ -97,6 +97,8 @@ class Evidence:
     measured: list[Measured] = field(default_factory=list)
     frozen: list[str] = field(default_factory=list)
     """Parameters that never changed although others did: `requires_grad` is off, or no optimiser has them."""
+    fixed: list[str] = field(default_factory=list)
+    """Those of them that ask for no gradient."""
     unconnected: list[str] = field(default_factory=list)
     """Parameters that no gradient ever reached."""
     norm_modes: dict[str, list[int]] = field(default_factory=dict)

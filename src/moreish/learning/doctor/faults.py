@@ -11,7 +11,7 @@ from moreish.learning.finder import LEAST_LINES, find_lr
 from moreish.learning.recipes import TUNED
 from moreish.models.catalog import MODELS
 
-DEEP = {"mlp": 8, "rnn": 6, "gru": 6, "lstm": 6}
+DEEP = {"mlp": 8, "rnn": 6, "gru": 5}
 """Layers of a model in which gradients are planted to be lost or to grow from layer to layer."""
 TOO_HIGH, TOO_LOW = 40.0, 0.002
 """What a planted learning rate is multiplied by."""
@@ -104,14 +104,14 @@ def _defective(name: str, what: str, flag: str, code: str, suits: Callable[[str]
     )  # fmt: skip
 
 
-def _by_depth(name: str, what: str, code: str) -> Fault:
+def _by_depth(name: str, what: str, code: str, *models: str) -> Fault:
     return Fault(
         name, what, BY_INITIALISATION, code, _as_new(name),
-        lambda setup: deep(setup).with_defect(name), _among(*DEEP),
+        lambda setup: deep(setup).with_defect(name), _among(*models),
     )  # fmt: skip
 
 
-SATURATING = _among("mlp", "mlp-bn", "tree", "rnn", "gru", "lstm", "bow", "wavenet")
+SATURATING = _among("mlp", "mlp-bn", "tree", "rnn", "gru", "bow", "wavenet")
 DYING = _among("mlp", "mlp-bn", "tree", "rnn", "wavenet")
 NORMALIZED = _among("mlp-bn", "tree")
 BY_INITIALISATION = "--initialization default"
@@ -143,11 +143,14 @@ FAULTS: dict[str, Fault] = {
             "vanishing-gradients",
             "the gradient shrinks from layer to layer on its way back, so the first layers hardly learn",
             "weight = torch.randn(fan_in, fan_out) * gain / fan_in**0.5  # or BatchNorm before the function",
+            *DEEP,
         ),
         _by_depth(
             "exploding-gradients",
             "the gradient grows from layer to layer on its way back",
             "weight = torch.randn(fan_in, fan_out) * gain / fan_in**0.5  # or clip_grad_norm_(parameters, 1)",
+            "mlp",
+            "rnn",
         ),
         Fault(
             "learning-rate-too-high",
@@ -189,7 +192,7 @@ FAULTS: dict[str, Fault] = {
             "embedding = 10  # or more",
             _wider("embedding", WIDE_EMBEDDING),
             lambda setup: setup.with_settings(embedding=NARROW_EMBEDDING),
-            _among("mlp", "mlp-bn", "tree", "rnn", "gru", "lstm"),
+            _among("mlp", "mlp-bn", "rnn", "gru"),
         ),
         Fault(
             "overfit",

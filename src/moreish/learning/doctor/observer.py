@@ -251,6 +251,7 @@ class Observer(TorchFunctionMode):
                 if found.looks and all(name in look.silent for look in found.looks)
             ]  # fmt: skip
         if self._compared:
+            found.fixed = [n for n, p in self.named.items() if not p.requires_grad]
             found.frozen = [n for n in self.named if n not in self._moved and n not in found.unconnected]
 
 
