@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields, replace
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from moreish.learning.doctor.course import run
 from moreish.learning.doctor.diagnosis import diagnose, first_mended
 from moreish.learning.doctor.evidence import Evidence
 from moreish.learning.doctor.faults import FAULTS, networks
+from moreish.learning.doctor.finding import Finding
 from moreish.learning.doctor.listing import listed
 from moreish.learning.doctor.rules import judge
 from moreish.learning.doctor.setup import Setup
@@ -38,12 +39,17 @@ LATE = {"overfit", "learning-rate-too-low", "underfit-hidden", "underfit-embeddi
 
 @pytest.fixture(scope="module")
 def names():
-    return Corpus.read("names")
+    return Corpus.of(list(Corpus.read("names").train[:2000]), name="names")
+
+
+@pytest.fixture(autouse=True)
+def quickly(types_unchecked):
+    """A training makes thousands of calls; what is checked of types elsewhere need not be checked in each."""
 
 
 def setup_of(corpus: Corpus, model: str = "mlp", seed: int = SEED, **learning) -> Setup:
     recipe = make_recipe(corpus, model, seed=seed, **SIZES[model], **{**SGD, **learning})
-    return Setup(recipe, corpus.train[:1500], corpus.dev[:400], corpus.alphabet)
+    return Setup(recipe, corpus.train, corpus.dev, corpus.alphabet)
 
 
 PLANTED = [
@@ -56,7 +62,7 @@ PLANTED = [
 
 @pytest.mark.parametrize(("name", "model"), PLANTED)
 def test_a_planted_fault_is_the_first_that_it_names(names, name, model):
-    steps = 240 if name in LATE else 100
+    steps = 240 if name in LATE else 60
     course = run(FAULTS[name].plant(setup_of(names, model, steps=steps)))
     findings = judge(course.evidence)
     assert findings and findings[0].fault == name, [f.fault for f in findings]
@@ -66,7 +72,7 @@ def test_a_planted_fault_is_the_first_that_it_names(names, name, model):
 
 @pytest.mark.parametrize("model", SIZES)
 def test_a_healthy_training_has_no_fault(names, model):
-    assert judge(run(setup_of(names, model, steps=160)).evidence) == []
+    assert judge(run(setup_of(names, model, steps=100)).evidence) == []
 
 
 @pytest.mark.parametrize("model", ["mlp", "mlp-bn", "rnn"])
@@ -109,7 +115,7 @@ def test_each_fix_takes_out_what_was_planted(names, name):
 
 @pytest.mark.parametrize("name", ["overconfident-output", "gradients-not-zeroed", "loss-reduction"])
 def test_the_fix_repairs(names, name):
-    found = diagnose(names, "mlp", plant=name, fix=True, seed=SEED, **SIZES["mlp"], **{**SGD, "steps": 100})
+    found = diagnose(names, "mlp", plant=name, fix=True, seed=SEED, **SIZES["mlp"], **{**SGD, "steps": 60})
     assert found.findings[0].fault == name == found.fixed
     assert found.before is not None and found.after is not None and found.after.dev is not None
     assert name in found.before.findings and name not in found.after.findings
@@ -122,34 +128,30 @@ def test_flags_are_prescribed_with_their_values(names):
     setup = setup_of(names, steps=80)
     for name, starts in (
         ("learning-rate-too-high", "--lr "), ("batch-too-small", "--batch 32"), ("underfit-hidden", "--hidden 64"),
+        ("saturated", "--initialization default"), ("gradients-not-zeroed", "optimizer.zero_grad()"),
     ):  # fmt: skip
-        planted = FAULTS[name].plant(setup)
-        found = [f for f in judge(run(planted).evidence) if f.fault == name]
-        found = found or [replace_fault(name)]
-        (said,) = [f.fix for f in diagnosis.prescribed(found, planted)]
+        finding = Finding(name, "", "", None, 0.0, 0.5)
+        (said,) = [f.fix for f in diagnosis.prescribed([finding], FAULTS[name].plant(setup))]
         assert said.startswith(starts) and "{" not in said
-    assert float(diagnosis.prescribed([replace_fault("learning-rate-too-high")], setup)[0].fix.split()[1]) > 0
+        if name == "learning-rate-too-high":
+            assert 0.01 < float(said.split()[1]) < FAULTS[name].plant(setup).recipe.lr
 
 
-def replace_fault(name: str):
-    from moreish.learning.doctor.finding import Finding
-
-    return Finding(name, "", "", None, 0.0, 0.5)
-
-
-def test_lists_duplicates_are_said_and_nothing_is_run_for_them():
-    corpus = Corpus.of(Lines.of([*(f"{a}{b}a" for a in "bcdfghklmn" for b in "aeiouy"), *["bala"] * 0, *["baa"] * 9]))
-    corpus = replace(corpus, report=None)
-    share = diagnosis.duplicate_share(Corpus.of([*corpus.unique_train, *corpus.unique_train], split="lecture"))
-    assert share == pytest.approx(0.5)
+def test_a_lists_repeats_are_said_and_no_training_can_mend_them():
+    lines = [f"{a}{b}a" for a in "bcdfghklmn" for b in "aeiouy"]
+    assert diagnosis.duplicate_share(Corpus.of([*lines, *lines], split="lecture")) == pytest.approx(0.5)
+    assert diagnosis.duplicate_share(Corpus.of(lines, split="lecture")) == 0
+    found = judge(Evidence(lists=listed(Lines.of(lines), None, Corpus.of(lines).alphabet, 0.5)))
+    assert [f.fault for f in found] == ["duplicates"]
+    assert FAULTS["duplicates"].mend(setup := object()) is setup  # type: ignore[arg-type]
 
 
 def test_leaks_and_strange_dev_are_found_in_the_lines_alone(names):
-    train, dev = names.train[:1500], names.dev[:400]
+    train, dev = names.train, names.dev
     plain = listed(train, dev, names.alphabet)
-    assert plain.leaking == 0 and plain.strange is not None and abs(plain.strange) < 0.1
-    mixed = listed(train, Lines.of([*train[:100], *dev[100:]]), names.alphabet)
-    assert mixed.leaking == pytest.approx(0.25)
+    assert plain.leaking == 0 and plain.strange is not None and abs(plain.strange) < 0.15
+    mixed = listed(train, Lines.of([*train[: len(dev) // 4], *dev[len(dev) // 4 :]]), names.alphabet)
+    assert mixed.leaking == pytest.approx(0.25, abs=0.005)
     backwards = listed(train, Lines.of(line[::-1] for line in dev), names.alphabet)
     assert backwards.strange is not None and backwards.strange > 0.2
     short = listed(train[:50], dev[:5], names.alphabet)

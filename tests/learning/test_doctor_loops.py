@@ -22,6 +22,11 @@ def examples():
     return windows_of(ids[:-1], lengths, CONTEXT), ids[1:], len(corpus.alphabet)
 
 
+@pytest.fixture(autouse=True)
+def quickly(types_unchecked):
+    """A training makes thousands of calls; what is checked of types elsewhere need not be checked in each."""
+
+
 class Detach(nn.Module):
     def forward(self, x):
         return x.detach()

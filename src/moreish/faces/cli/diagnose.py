@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -23,11 +23,6 @@ from moreish.faces.cli.options import (
     read_options,
     whole,
 )
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-
-    from moreish.learning.doctor.diagnosis import Diagnosis, Outcome
 
 DOCTOR = "The doctor"
 
@@ -102,7 +97,9 @@ def diagnose(
     if json:
         print_json(found.to_dict())
         return
-    stdout().print(diagnosis_shown(found))
+    from moreish.faces.doctor import shown
+
+    stdout().print(shown(found))
 
 
 def _start(
@@ -139,52 +136,3 @@ def _list_faults(json: bool) -> None:
     for fault in FAULTS.values():
         models = ", ".join(fault.models) or "a list's, so it cannot be planted"
         stdout().print(Text.assemble((fault.name, "bold"), f"  {fault.what}\n", (f"    {models}", "dim")))
-
-
-def diagnosis_shown(found: Diagnosis) -> RenderableType:
-    """Each finding with its evidence and fix; before and after, where something was mended."""
-    from rich.console import Group
-    from rich.text import Text
-
-    from moreish.text.alphabet import printable
-
-    about = f"{found.model} on {printable(found.list)}, {found.steps:,} steps, seed {found.seed}"
-    planted = f", with {found.planted} planted" if found.planted else ""
-    lines: list[RenderableType] = [Text(about + planted, "bold")]
-    if not found.findings:
-        lines.append(Text("no fault found", "green"))
-        lines.append(Text("Every number that the doctor knows is within its bounds.", "dim"))
-    for finding in found.findings:
-        sure = f"{100 * finding.confidence:.0f} % sure"
-        style = "bold red" if finding.confidence >= 0.8 else "bold yellow"
-        number = "" if finding.number is None else f"{finding.number:.3g} against a threshold of {finding.threshold:g}"
-        lines.append(Text.assemble("\n", (finding.fault, style), f"  {printable(finding.where)}, ", (sure, "dim")))
-        lines.append(Text(f"  {finding.evidence}."))
-        lines.append(Text.assemble((f"  {number}. ", "dim"), "Fix: ", (finding.fix, "cyan")))
-    if found.note:
-        lines.append(Text(f"\n{found.note[0].upper()}{found.note[1:]}.", "dim"))
-    if found.before is not None and found.after is not None:
-        lines += [Text(f"\nWith {found.fixed} mended, by the same seed", "bold")]
-        lines += [Text(f"  before  {_ended(found.before)}"), Text(f"  after   {_ended(found.after)}")]
-        lines.append(Text(f"  {_gained(found)}", "dim"))
-    elif found.findings:
-        lines.append(Text("\n--fix mends the first and runs again.", "dim"))
-    return Group(*lines)
-
-
-def _ended(outcome: Outcome) -> str:
-    if outcome.dev is None:
-        return "no figure: it broke down, or nothing is held out"
-    within = "" if outcome.low is None else f" ({outcome.low:.4f} to {outcome.high:.4f})"
-    left = f"; still found: {', '.join(outcome.findings)}" if outcome.findings else ""
-    return f"{outcome.dev:.4f} nats per symbol on dev{within}{left}"
-
-
-def _gained(found: Diagnosis) -> str:
-    gain = found.gain
-    if gain is None:
-        return "The two are not on the same lines, or one broke down, so no difference is given."
-    said = f"{gain.value:+.4f} nats gained, {gain.low:+.4f} to {gain.high:+.4f} in 95 of 100 draws of dev's lines: "
-    if gain.above:
-        return said + "better beyond the noise."
-    return said + ("worse beyond the noise." if gain.below else "no difference beyond the noise.")
