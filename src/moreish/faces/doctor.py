@@ -70,8 +70,7 @@ def page() -> str:
         models = ", ".join(fault.models) if fault.models else "a list's, so it is not planted"
         rows.append(f"| `{fault.name}` | {fault.what} | {flag} | `{fault.code}` | {models} |")
     heads = ["| fault | what it is | as a flag | as code | planted in |", "|---|---|---|---|---|"]
-    return "
-".join([INTRODUCTION, *heads, *rows, ""])
+    return "\n".join([INTRODUCTION, *heads, *rows, ""])
 
 
 INTRODUCTION = """\
