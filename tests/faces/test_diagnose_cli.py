@@ -17,7 +17,7 @@ KEYS = {"fault", "where", "evidence", "number", "threshold", "confidence", "fix"
 
 
 @pytest.fixture(autouse=True)
-def briefly(monkeypatch, types_unchecked):
+def briefly(moreish, monkeypatch, types_unchecked):
     monkeypatch.setattr(diagnosis, "MOST_STEPS", 40)
     lines = dict.fromkeys(Path("list.txt").read_text(encoding="utf-8").splitlines())
     Path("list.txt").write_text("\n".join(lines), encoding="utf-8")
