@@ -41,8 +41,10 @@ if TYPE_CHECKING:
     from moreish.explaining.grading.grades import Grade
     from moreish.explaining.grains.backprop import Backprop, backprop
     from moreish.explaining.minibatch.minibatch import Minibatch, explain_minibatch
+    from moreish.explaining.initialization.flow import Initialization, initialization
     from moreish.explaining.taping.tape import Tape, tape
     from moreish.generating.sample import Line, Sample, sample
+    from moreish.learning.doctor.diagnosis import Diagnosis, Doctor, diagnose, doctor
     from moreish.learning.evaluate import Evaluation, evaluate
     from moreish.learning.finder import FoundRate, find_lr
     from moreish.learning.fit import Evaluated, Finished, Step, events, fit, make_recipe
@@ -82,8 +84,10 @@ _HOMES = {
     "moreish.explaining.grading.grader": "grade grade_file",
     "moreish.explaining.grading.grades": "Grade",
     "moreish.explaining.minibatch.minibatch": "Minibatch explain_minibatch",
+    "moreish.explaining.initialization.flow": "Initialization initialization",
     "moreish.explaining.taping.tape": "Tape tape",
     "moreish.generating.sample": "Line Sample sample",
+    "moreish.learning.doctor.diagnosis": "Diagnosis Doctor diagnose doctor",
     "moreish.learning.evaluate": "Evaluation evaluate",
     "moreish.learning.finder": "FoundRate find_lr",
     "moreish.learning.fit": "Evaluated Finished Step events fit make_recipe",
@@ -122,12 +126,15 @@ __all__ = [
     "Convolution",
     "Corpus",
     "Dimensionality",
+    "Diagnosis",
+    "Doctor",
     "Evaluated",
     "Evaluation",
     "Finished",
     "FoundRate",
     "Grade",
     "Hygiene",
+    "Initialization",
     "Ladder",
     "LanguageModel",
     "LawBroken",
@@ -158,6 +165,8 @@ __all__ = [
     "by_hand",
     "check_model",
     "compare",
+    "diagnose",
+    "doctor",
     "evaluate",
     "events",
     "exercise",
@@ -171,6 +180,7 @@ __all__ = [
     "grade",
     "grade_file",
     "import_makemore",
+    "initialization",
     "inspect",
     "ladder",
     "load",

@@ -68,6 +68,7 @@ class NormReading:
 class _Seen:
     kind: str
     outputs: list[Tensor] = field(default_factory=list)
+    versions: list[int] = field(default_factory=list)
 
 
 class Watch(TorchFunctionMode):
@@ -86,24 +87,36 @@ class Watch(TorchFunctionMode):
         self._calls: dict[tuple[str, str], int] = {}
         self._path: list[tuple[str, bool]] = [("", False)]
         self._hooks: list[Any] = []
-        self._inside = 0
 
     def __enter__(self) -> Watch:
-        for name, module in self.model.named_modules():
-            leaf = not any(True for _ in module.children())
-            self._hooks.append(module.register_forward_pre_hook(self._entering(name, leaf)))
-            self._hooks.append(module.register_forward_hook(self._leaving(name, leaf), always_call=True))
+        self.attach()
         super().__enter__()
         return self
 
     def __exit__(self, *error: Any) -> None:
         super().__exit__(*error)
+        self.detach()
+
+    def attach(self) -> None:
+        """Put hooks on the modules; fused paths step aside until they are gone."""
+        for name, module in self.model.named_modules():
+            leaf = not any(True for _ in module.children())
+            self._hooks.append(module.register_forward_pre_hook(self._entering(name, leaf)))
+            self._hooks.append(module.register_forward_hook(self._leaving(name, leaf), always_call=True))
+
+    def detach(self) -> None:
+        """Take the hooks away again."""
         for hook in self._hooks:
             hook.remove()
         self._hooks.clear()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
+        self.met(func, result)
+        return result
+
+    def met(self, func: Any, result: Any) -> None:
+        """Take note of what a function gave, if it is one of those that are watched."""
         kind = FUNCTIONS.get(func)
         if kind is not None and isinstance(result, Tensor):
             path, leaf = self._path[-1]
@@ -111,12 +124,16 @@ class Watch(TorchFunctionMode):
             turn = 0 if leaf else self._calls.get((path, kind), 0)
             self._calls[path, kind] = turn + 1
             self._keep((path, kind, turn), kind, result)
-        return result
 
     def readings(self) -> Iterator[Reading]:
-        """What was seen, in the order in which each site was first met."""
+        """What was seen, in the order in which each site was first met.
+
+        A site whose result was changed in place later is left out: what it gave is no longer there.
+        """
         several = {(path, kind) for path, kind, turn in self._seen if turn}
         for (path, kind, turn), seen in self._seen.items():
+            if seen.versions != [_version(t) for t in seen.outputs]:
+                continue
             if kind:
                 name = f"{path}.{kind}" if path else kind
                 name = f"{name}.{turn}" if (path, kind) in several else name
@@ -127,8 +144,8 @@ class Watch(TorchFunctionMode):
             yield Reading(
                 name or "model",
                 seen.kind,
-                torch.cat([_rows(t.detach()) for t in seen.outputs]),
-                torch.cat([_rows(g) for g in known]) if len(known) == len(gradients) else None,
+                _stacked([t.detach() for t in seen.outputs]),
+                _stacked(known) if len(known) == len(gradients) else None,
             )
 
     def clear(self) -> None:
@@ -158,7 +175,9 @@ class Watch(TorchFunctionMode):
     def _keep(self, key: tuple[str, str, int], kind: str, output: Tensor) -> None:
         if output.requires_grad and not output.is_leaf:
             output.retain_grad()
-        self._seen.setdefault(key, _Seen(kind)).outputs.append(output)
+        seen = self._seen.setdefault(key, _Seen(kind))
+        seen.outputs.append(output)
+        seen.versions.append(_version(output))
 
 
 def kind_of(module: nn.Module) -> str:
@@ -174,8 +193,14 @@ def batch_norms(model: nn.Module) -> Iterator[nn.Module]:
     return (module for module in model.modules() if isinstance(module, (BatchNorm, _BatchNorm)))
 
 
-def _rows(t: Tensor) -> Tensor:
-    return t.reshape(-1, t.shape[-1]) if t.ndim > 1 else t.reshape(-1, 1)
+def _stacked(parts: list[Tensor]) -> Tensor:
+    rows = [t.reshape(-1, t.shape[-1] if t.ndim > 1 else 1) for t in parts]
+    return rows[0] if len(rows) == 1 else torch.cat(rows)
+
+
+def _version(t: Tensor) -> int:
+    """How often a tensor was changed in place; those of inference mode do not count."""
+    return 0 if t.is_inference() else t._version
 
 
 def _norm_reading(name: str, module: Any, x: Tensor) -> NormReading:
