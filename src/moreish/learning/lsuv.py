@@ -3,7 +3,7 @@
 Source: Mishkin and Matas 2016, All you need is a good init, algorithm 1: layers begin orthogonal
 (`models/initialization.py`) and are scaled in the order in which they act, each after those before it. Where we differ:
 the last layer is scaled as the others are; in a recurrent layer each gate is, over all turns at once, and because the
-states change with it that takes several rounds.
+states change with it that takes several rounds. A model that computes once what lines share counts it once.
 """
 
 from __future__ import annotations
