@@ -25,7 +25,7 @@ SIZES: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def corpus() -> Corpus:
-    return Corpus.read("minerals")
+    return Corpus.of(Corpus.read("minerals").train[:250])
 
 
 def begun(corpus: Corpus, name: str, **settings: Any) -> Any:
