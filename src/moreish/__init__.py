@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from moreish.explaining.grading.grader import grade, grade_file
     from moreish.explaining.grading.grades import Grade
     from moreish.explaining.grains.backprop import Backprop, backprop
+    from moreish.explaining.initialization.flow import Initialization, initialization
     from moreish.explaining.taping.tape import Tape, tape
     from moreish.generating.sample import Line, Sample, sample
     from moreish.learning.evaluate import Evaluation, evaluate
@@ -72,6 +73,7 @@ _HOMES = {
     "moreish.explaining.exercises": "exercise",
     "moreish.explaining.grading.grader": "grade grade_file",
     "moreish.explaining.grading.grades": "Grade",
+    "moreish.explaining.initialization.flow": "Initialization initialization",
     "moreish.explaining.taping.tape": "Tape tape",
     "moreish.generating.sample": "Line Sample sample",
     "moreish.learning.evaluate": "Evaluation evaluate",
@@ -114,6 +116,7 @@ __all__ = [
     "FoundRate",
     "Grade",
     "Hygiene",
+    "Initialization",
     "Ladder",
     "LanguageModel",
     "LawBroken",
@@ -151,6 +154,7 @@ __all__ = [
     "grade",
     "grade_file",
     "import_makemore",
+    "initialization",
     "inspect",
     "ladder",
     "load",

@@ -1,0 +1,145 @@
+"""The figure of `moreish init`: what goes through each layer by depth, and how its values are spread."""
+
+from __future__ import annotations
+
+from textwrap import fill
+from typing import TYPE_CHECKING, Any
+
+from moreish.faces.plot import CHARACTERS_AN_INCH, LIGHT, Look, dress, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from moreish.explaining.initialization.flow import Flow, Histogram, Initialization, Layer
+
+SIDE_BY_SIDE = 7.0
+"""Inches of paper from which two networks stand side by side."""
+ROWS = 4
+MOST_CURVES = 6
+"""Layers whose spread is drawn; of a deeper network they are evenly chosen."""
+STYLES = ("-", (0, (6, 2)), (0, (3, 1.5)), (0, (1, 1.2)), (0, (7, 2, 1.5, 2)), (0, (4, 1.5, 1, 1.5, 1, 1.5)))
+
+
+def init_figure(found: Initialization, width: float = 10.0, height: float = 11.0, look: Look = LIGHT) -> Figure:
+    """For each network four panels, one below the other; on a narrow paper the networks follow one another.
+
+    Args:
+        width, height: in inches; the height is that of four panels.
+    """
+    from moreish.explaining.initialization.words import heading, network_named, verdict_on
+
+    wide = width >= SIDE_BY_SIDE
+    count = len(found.networks)
+    columns = count if wide else 1
+    blocks = 1 if wide else count
+    figure = new_figure(look, width, height * blocks)
+    axes = figure.subplots(ROWS * blocks, columns, squeeze=False)
+    room = round(width * CHARACTERS_AN_INCH / columns)
+    for i, flow in enumerate(found.networks):
+        column = [axes[row + (0 if wide else i * ROWS)][i if wide else 0] for row in range(ROWS)]
+        _by_depth(column[0], look, flow, network_named(flow), fill(verdict_on(flow).sentence, round(room * 1.05)))
+        _spreads(column[1], look, flow, "activations", *_words(found, "activations", room))
+        _spreads(column[2], look, flow, "gradients", *_words(found, "gradients", room))
+        _spreads(column[3], look, flow, "weight_gradients", *_words(found, "weight_gradients", room))
+    if wide and count > 1:
+        for row in axes:
+            _alike(row)
+    figure.suptitle(
+        fill(heading(found), round(width * CHARACTERS_AN_INCH * 0.8)), color=look.ink, fontsize=12.5, weight="bold",
+        x=0.01, ha="left",
+    )  # fmt: skip
+    return figure
+
+
+def _words(found: Initialization, what: str, room: int) -> tuple[str, str]:
+    """A panel's title, and what is normal in it."""
+    title, x, normal = {
+        "activations": (
+            "What the layers give",
+            f"after {found.nonlinearity}" if found.nonlinearity in ("tanh", "sigmoid") else "size, by powers of ten",
+            "Normal: alike in all layers, and not heaped at the ends."
+            if found.nonlinearity in ("tanh", "sigmoid")
+            else "Normal: alike in all layers.",
+        ),
+        "gradients": (
+            "The loss's gradient there",
+            "size, by powers of ten",
+            "Normal: alike in all layers; to the left by depth it vanishes, to the right it explodes.",
+        ),
+        "weight_gradients": (
+            "The gradient of the weights",
+            "size, by powers of ten",
+            "Normal: within a power of ten of one another.",
+        ),
+    }[what]
+    return title, f"{x}\n{fill(normal, round(room * 1.05))}"
+
+
+def _by_depth(axes: Any, look: Look, flow: Flow, title: str, verdict: str) -> None:
+    """Deviations of activations and gradients, hidden layers only, on one scale of powers of ten."""
+    at = [layer.layer for layer in flow.hidden]
+    mark = {"ms": 4 if len(at) > 15 else 6}
+    lines = (
+        ("activations", look.blue, "-", "o", [layer.deviation for layer in flow.hidden]),
+        (f"gradients, of layer {at[-1]}'s", look.red, (0, (5, 3)), "s", _relative(flow)),
+        (_stuck(flow), look.orange, (0, (1, 1.6)), "^", [layer.flat or 0 for layer in flow.hidden]),
+    )
+    axes.set_yscale("log")
+    for label, colour, style, shape, values in lines:
+        there = [(x, y) for x, y in zip(at, values) if y > 0]
+        if there:
+            axes.plot(*zip(*there), ls=style, marker=shape, color=colour, lw=1.8, label=label, **mark)
+    dress(axes, look, title, y="deviation or share", grid="y")
+    axes.set_xlabel(f"layer\n{verdict}", color=look.ink, fontsize=9, loc="left")
+    axes.set_xlim(0.5, max(at[-1], 2) + 0.5)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    low, high = axes.get_ylim()
+    low, high = min(low, 3e-3), max(high, 3)
+    axes.set_ylim(low, high * (high / low) ** 0.3)  # room for the legend
+    axes.get_legend().set_loc("upper left")
+    axes.get_legend().set_ncols(2)
+
+
+def _stuck(flow: Flow) -> str:
+    return "share of zeros" if flow.hidden[0].then == "relu" else "share saturated"
+
+
+def _relative(flow: Flow) -> list[float]:
+    top = flow.hidden[-1].gradient_deviation
+    return [layer.gradient_deviation / top if top else 0.0 for layer in flow.hidden]
+
+
+def _spreads(axes: Any, look: Look, flow: Flow, what: str, title: str, x: str) -> None:
+    """A curve for each layer, or for some of many; from the first layer's colour to the last one's, and by dashes."""
+    import matplotlib
+    from matplotlib.ticker import MaxNLocator
+
+    chosen = _chosen(flow.hidden)
+    colours = matplotlib.colormaps[look.scale]
+    for i, layer in enumerate(chosen):
+        spread: Histogram = getattr(layer, what)
+        step = (spread.high - spread.low) / len(spread.shares)
+        at = [spread.low + (k + 0.5) * step for k in range(len(spread.shares))]
+        colour = colours(0.15 + 0.8 * i / max(1, len(chosen) - 1))
+        label = f"layer {layer.layer}" + (f", {100 * spread.zero:.0f} % zeros" if spread.zero > 0.005 else "")
+        axes.plot(at, [share / step for share in spread.shares], color=colour, lw=1.6, ls=STYLES[i], label=label)
+    dress(axes, look, title, y="density", grid="x")
+    axes.set_xlabel(x, color=look.ink, fontsize=9, loc="left")
+    axes.set_ylim(bottom=0)
+    if any(getattr(layer, what).by_powers for layer in chosen):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7))
+        axes.xaxis.set_major_formatter(lambda power, _: f"$10^{{{power:.0f}}}$")
+
+
+def _chosen(hidden: list[Layer]) -> list[Layer]:
+    if len(hidden) <= MOST_CURVES:
+        return hidden
+    return [hidden[round(i * (len(hidden) - 1) / (MOST_CURVES - 1))] for i in range(MOST_CURVES)]
+
+
+def _alike(row: Any) -> None:
+    """One scale for the panels of a row, so that they can be compared."""
+    for get, set_ in (("get_xlim", "set_xlim"), ("get_ylim", "set_ylim")):
+        ends = [getattr(axes, get)() for axes in row]
+        for axes in row:
+            getattr(axes, set_)(min(low for low, _ in ends), max(high for _, high in ends))
