@@ -17,6 +17,7 @@ SIDE_BY_SIDE = 7.0
 PANELS = 4
 MOST_CURVES = 6
 """Layers whose spread is drawn; of a deeper network they are evenly chosen."""
+MOST_TICKS = 12
 STYLES = ("-", (0, (6, 2)), (0, (3, 1.5)), (0, (1, 1.2)), (0, (7, 2, 1.5, 2)), (0, (4, 1.5, 1, 1.5, 1, 1.5)))
 SEEN = 0.01
 """A share that is nowhere above this is not drawn."""
@@ -101,7 +102,8 @@ def _by_depth(axes: Any, look: Look, flow: Flow, room: int) -> None:
     verdict = fill(verdict_on(flow).sentence, round(room * 1.05))
     axes.set_xlabel(f"layer; gradients against the last one's\n{verdict}", color=look.ink, fontsize=9, loc="left")
     axes.set_xlim(at[0] - 0.5, at[-1] + 0.5)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    if len(at) <= MOST_TICKS:
+        axes.set_xticks(at)
     low, high = axes.get_ylim()
     axes.set_ylim(min(low, 7e-3), max(high, 3))
 

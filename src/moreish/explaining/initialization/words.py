@@ -152,8 +152,8 @@ def _times(factor: float) -> str:
 def _of_stuck(hidden: list[Layer], saturated: list[int], dead: list[int]) -> str:
     """Dead units are told of alone: a unit that is dead is saturated, too."""
     if dead:
-        return f"Dead units in {_most(dead, [layer.dead or 0 for layer in hidden])} of them."
-    return f"Saturated: {_most(saturated, [layer.flat or 0 for layer in hidden])} of its values." if saturated else ""
+        return f"Dead units in {_most(dead, [layer.dead or 0.0 for layer in hidden])} of them."
+    return f"Saturated: {_most(saturated, [layer.flat or 0.0 for layer in hidden])} of its values." if saturated else ""
 
 
 def _most(numbers: list[int], shares: list[float]) -> str:
