@@ -61,6 +61,7 @@ CASES = {
     "find-lr": ["find-lr", "dinosaurs", "--model", "mlp", "--hidden", "4", "--points", "20", "--seeds", "1"],
     "exercise list": ["exercise", "list"],
     "exercise check": ["exercise", "check", "FILLED"],
+    "init": ["init", "minerals", "--depth", "3", "--width", "4"],
     "explain tape": ["explain", "tape", "EXPRESSION"],
     "explain bessel": ["explain", "bessel", "minerals"],
     "explain broadcasting": ["explain", "broadcasting", "(27,27) / (27,)"],

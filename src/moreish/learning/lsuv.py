@@ -38,8 +38,9 @@ def scale_on_list(model: LanguageModel[Any], batches: Batches, seed: int) -> Non
 def scale(model: nn.Module, read: Callable[[], Tensor]) -> None:
     """Scale the weights of every linear map, first to last, until its sums have unit variance.
 
-    BatchNorm normalises by the batch, as it will while learning, and remembers nothing of it; nothing is dropped. A map
-    whose sums do not vary at all is left as it is.
+    All in one pass: what is scaled is computed again before it is given to the next layer. BatchNorm normalises by the
+    batch, as it will while learning, and remembers nothing of it; nothing is dropped. A map whose sums do not vary at
+    all is left as it is. Where a model reads the batch piece by piece, it is the first piece that counts.
 
     Args:
         read: reads the batch by the model, and gives the logits.
@@ -51,10 +52,7 @@ def scale(model: nn.Module, read: Callable[[], Tensor]) -> None:
         if isinstance(module, Dropout):
             module.eval()
     try:
-        for module in _in_order(model, read):
-            for _ in range(ROUNDS):
-                if not _round(model, module, read):
-                    break
+        _pass(model, read, _scaled)
     finally:
         for module, mode in modes.items():
             module.training = mode
@@ -65,15 +63,47 @@ def scale(model: nn.Module, read: Callable[[], Tensor]) -> None:
 @torch.no_grad()
 def variances(model: nn.Module, read: Callable[[], Tensor]) -> list[float]:
     """The variance of what each linear map gives for the batch, in the order in which they act."""
-    found = [sums for module in _in_order(model, read) for _, sums in _sums(model, module, read)]
-    return [float(sums.double().var(correction=0)) for sums in found]
+    found: list[float] = []
+
+    def note(maps: list[Map], sums: Tensor) -> bool:
+        found.extend(_variance(each) for each in sums.chunk(len(maps), -1))
+        return False
+
+    _pass(model, read, note)
+    return found
 
 
-def _round(model: nn.Module, module: nn.Module, read: Callable[[], Tensor]) -> bool:
+def _pass(model: nn.Module, read: Callable[[], Tensor], look: Callable[[list[Map], Tensor], bool]) -> None:
+    """Show `look` each layer's maps and their sums, as they act; a layer that it changes is computed again."""
+    layers = {module for module in model.modules() if hasattr(module, "maps") and cast("Any", module).maps()}
+    if layers == {model}:  # a network of one layer, whose sums are the logits
+        for _ in range(ROUNDS):
+            if not look(cast("Any", model).maps(), read()):
+                break
+        return
+
+    def hook(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
+        layer = cast("Any", module)
+        for _ in range(ROUNDS if module in layers else 0):
+            if not look(layer.maps(), layer.sums(inputs, output)):
+                break
+            output = layer.forward(*inputs)
+        layers.discard(module)
+        return output
+
+    hooks = [module.register_forward_hook(hook) for module in layers]
+    try:
+        read()
+    finally:
+        for each in hooks:
+            each.remove()
+
+
+def _scaled(maps: list[Map], sums: Tensor) -> bool:
     """Scale a layer's maps once; whether any was off."""
     off = False
-    for each, sums in _sums(model, module, read):
-        variance = float(sums.double().var(correction=0))
+    for each, its in zip(maps, sums.chunk(len(maps), -1)):
+        variance = _variance(its)
         if variance > 0 and abs(variance - 1) > TOLERANCE:
             off = True
             for part in each.parts:
@@ -81,36 +111,8 @@ def _round(model: nn.Module, module: nn.Module, read: Callable[[], Tensor]) -> b
     return off
 
 
-def _sums(model: nn.Module, module: nn.Module, read: Callable[[], Tensor]) -> list[tuple[Map, Tensor]]:
-    """What each map of a layer gives for the batch."""
-    layer = cast("Any", module)
-    seen: list[Tensor] = []
-    if module is model:  # a network of one layer, whose sums are the logits
-        seen.append(read())
-    else:
-        hook = module.register_forward_hook(lambda _, inputs, output: seen.append(layer.sums(inputs, output)))
-        try:
-            read()
-        finally:
-            hook.remove()
-    found = layer.maps()
-    sums = torch.cat([each.reshape(-1, each.shape[-1]) for each in seen])
-    return list(zip(found, sums.chunk(len(found), 1)))
-
-
-def _in_order(model: nn.Module, read: Callable[[], Tensor]) -> list[nn.Module]:
-    """The layers that have linear maps, in the order in which they act."""
-    order: dict[nn.Module, None] = {}
-    layers = [module for module in model.modules() if hasattr(module, "maps") and cast("Any", module).maps()]
-    if layers == [model]:
-        return layers
-    hooks = [module.register_forward_hook(lambda module, *_: order.setdefault(module)) for module in layers]
-    try:
-        read()
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return list(order)
+def _variance(sums: Tensor) -> float:
+    return float(sums.double().var(correction=0))
 
 
 def _is_statistic(model: nn.Module, name: str) -> bool:

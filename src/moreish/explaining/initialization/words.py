@@ -146,6 +146,7 @@ def _told(flow: Flow, factor: float, way: str) -> str:
 def _times(factor: float) -> str:
     if factor >= 1e6 or factor < 0.01:
         return f"{factor:.0e}"
+<<<<<<< HEAD
     return f"{float(f'{factor:.2g}'):,.0f}" if factor >= 100 else f"{factor:.2f}"
 
 
@@ -163,6 +164,22 @@ def _of_stuck(hidden: list[Layer], saturated: list[int], dead: list[int]) -> str
 
 def _most(numbers: list[int], worst: Layer) -> str:
     return "" if len(numbers) == 1 else f"in layer {worst.layer} "
+=======
+    return f"{float(f'{factor:.2g}'):,.0f}" if factor >= 10 else f"{factor:.2f}"
+
+
+def _of_stuck(hidden: list[Layer], saturated: list[int], dead: list[int]) -> str:
+    """Dead units are told of alone: a unit that is dead is saturated, too."""
+    if dead:
+        return f"Dead units in {_most(dead, [layer.dead or 0.0 for layer in hidden])} of them."
+    return f"Saturated: {_most(saturated, [layer.flat or 0.0 for layer in hidden])} of its values." if saturated else ""
+
+
+def _most(numbers: list[int], shares: list[float]) -> str:
+    """The layers, and how bad the worst of them is."""
+    worst = "," if len(numbers) == 1 else f", most in layer {1 + shares.index(max(shares))}:"
+    return f"{_layers(numbers)}{worst} {100 * max(shares):.0f} %"
+>>>>>>> d-init
 
 
 def _layers(numbers: list[int]) -> str:
