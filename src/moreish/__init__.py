@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from moreish.explaining.grading.grader import grade, grade_file
     from moreish.explaining.grading.grades import Grade
     from moreish.explaining.grains.backprop import Backprop, backprop
-    from moreish.explaining.minibatch.minibatch import Minibatch, explain_minibatch
     from moreish.explaining.initialization.flow import Initialization, initialization
+    from moreish.explaining.minibatch.minibatch import Minibatch, explain_minibatch
     from moreish.explaining.taping.tape import Tape, tape
     from moreish.generating.sample import Line, Sample, sample
     from moreish.learning.doctor.diagnosis import Diagnosis, Doctor, diagnose, doctor
@@ -125,8 +125,8 @@ __all__ = [
     "ConfigError",
     "Convolution",
     "Corpus",
-    "Dimensionality",
     "Diagnosis",
+    "Dimensionality",
     "Doctor",
     "Evaluated",
     "Evaluation",

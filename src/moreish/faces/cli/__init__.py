@@ -26,7 +26,6 @@ from moreish.faces.cli import (
     ladder,
     learn,
 )
-from moreish.faces.cli import backprop, examine, exchange, exercise, explain, find, generate, init, ladder, learn
 from moreish.faces.cli.command import Command, LearningCommand, abandon_output
 from moreish.faces.cli.console import make_output_safe, note
 from moreish.faces.cli.layout import Group
