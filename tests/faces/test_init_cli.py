@@ -1,4 +1,4 @@
-"""`moreish init` and `--initialization`: what is printed for people and for programs, what is drawn, what is refused."""
+"""`moreish init` and `--initialization`: what is printed, drawn, and refused."""
 
 from __future__ import annotations
 

@@ -231,11 +231,8 @@ def _check(
     if batchnorm is None:
         return [True] if init == "batchnorm" else [False, True]
     check_flag("init", "batchnorm", batchnorm)
-<<<<<<< HEAD
-=======
     if init == "batchnorm" and not batchnorm:
         raise ConfigError("batchnorm is the lecture's start of a network with BatchNorm. Use kaiming-lecture without.")
->>>>>>> d-init
     return [batchnorm]
 
 

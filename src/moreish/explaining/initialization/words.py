@@ -146,25 +146,6 @@ def _told(flow: Flow, factor: float, way: str) -> str:
 def _times(factor: float) -> str:
     if factor >= 1e6 or factor < 0.01:
         return f"{factor:.0e}"
-<<<<<<< HEAD
-    return f"{float(f'{factor:.2g}'):,.0f}" if factor >= 100 else f"{factor:.2f}"
-
-
-def _of_stuck(hidden: list[Layer], saturated: list[int], dead: list[int]) -> str:
-    if dead:
-        worst = max(hidden, key=lambda layer: layer.dead or 0)
-        return f"Dead units in {_layers(dead)}: {_most(dead, worst)}{100 * (worst.dead or 0):.0f} % of them."
-    if saturated:
-        worst = max(hidden, key=lambda layer: layer.flat or 0)
-        return (
-            f"Saturated: {_layers(saturated)}, {_most(saturated, worst)}{100 * (worst.flat or 0):.0f} % of the values."
-        )
-    return ""
-
-
-def _most(numbers: list[int], worst: Layer) -> str:
-    return "" if len(numbers) == 1 else f"in layer {worst.layer} "
-=======
     return f"{float(f'{factor:.2g}'):,.0f}" if factor >= 10 else f"{factor:.2f}"
 
 
@@ -179,7 +160,6 @@ def _most(numbers: list[int], shares: list[float]) -> str:
     """The layers, and how bad the worst of them is."""
     worst = "," if len(numbers) == 1 else f", most in layer {1 + shares.index(max(shares))}:"
     return f"{_layers(numbers)}{worst} {100 * max(shares):.0f} %"
->>>>>>> d-init
 
 
 def _layers(numbers: list[int]) -> str:
