@@ -16,6 +16,7 @@ from moreish.learning.doctor.listing import listed
 from moreish.learning.doctor.observer import Observer
 from moreish.learning.doctor.setup import Setup
 from moreish.learning.evaluate import line_nats
+from moreish.learning.training import Training
 from moreish.models.model import LanguageModel
 from moreish.text.lines import Lines
 
@@ -80,11 +81,9 @@ def running(setup: Setup, duplicates: float | None = None, observed: bool = True
     evidence.sizes = sizes_of(training.model)
     try:
         if observed:
-            observer.__enter__()
+            observer.attach()
         while training.step < recipe.steps:
-            if observed:
-                observer.composing.met_batch(training.batch(training.step))
-            training.advance()
+            _advance(training, observer if observed else None)
             if training.step in due and (observed or recipe.use == "best"):
                 measure()
             yield Stepped(training.step, recipe.steps)
@@ -92,7 +91,7 @@ def running(setup: Setup, duplicates: float | None = None, observed: bool = True
         observer.broke("the loss", training.step)  # the loop noticed before the observer did
     finally:
         if observed:
-            observer.__exit__(None, None, None)
+            observer.detach()
     if observed:
         evidence.lists = listed(learnt, dev, setup.alphabet, duplicates)
     nats = sizes = None
@@ -102,6 +101,20 @@ def running(setup: Setup, duplicates: float | None = None, observed: bool = True
         if not np.isfinite(nats).all():
             nats = sizes = None
     yield Course(evidence, nats, sizes)
+
+
+def _advance(training: Training, observer: Observer | None) -> None:
+    """Take a step, and have it seen."""
+    if observer is None:
+        training.advance()
+        return
+    batch = training.batch(training.step)
+    observer.composing.met_batch(batch)
+    if observer.attentive:
+        with observer.listening:
+            training.advance()
+    else:
+        observer.passed(training.advance(), len(batch.targets))
 
 
 def _measured(model: LanguageModel[Any], setup: Setup, learnt: Lines, dev: Lines) -> tuple[float | None, float | None]:

@@ -38,17 +38,43 @@ class _Bag(nn.Module):
         return ((f"parameters[{i}]", t) for i, t in enumerate(self.tensors))
 
 
-class Observer(TorchFunctionMode):
-    """While open, gathers the evidence of a training loop."""
+class _Listening(TorchFunctionMode):
+    """Hears of every torch function that is called while it is open."""
+
+    def __init__(self, observer: Observer):
+        super().__init__()
+        self.observer = observer
+        self._autograd: list[Any] = []
+
+    def __enter__(self) -> _Listening:
+        # What is by hand hides its steps, and recurrent rows are by hand unless told otherwise.
+        self._autograd.append(by_autograd())
+        self._autograd[-1].__enter__()
+        super().__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        self._autograd.pop().__exit__(*error)
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return self.observer.heard(func, args, kwargs or {})
+
+
+class Observer:
+    """While open, gathers the evidence of a training loop.
+
+    A loop of ours opens `listening` for the passes that matter (`attentive`) and tells of the others by `passed`, after
+    their step, which takes a third of the time.
+    """
 
     def __init__(self, model: nn.Module | Iterable[Tensor], every: int = EVERY):
-        super().__init__()
+        self.listening = _Listening(self)
         self.model = model if isinstance(model, nn.Module) else _Bag(model)
         self.named: dict[str, Tensor] = dict(self.model.named_parameters())
         self.evidence, self.every = Evidence(), every
         self.composing = Composing()
         self._watch = Watch(self.model)
-        self._autograd: Any = None
         self._hooks: list[Any] = []
         self._looking = False
         self._incoming: dict[str, Tensor] = {}
@@ -65,10 +91,21 @@ class Observer(TorchFunctionMode):
         self._padding: list[float] = []
 
     def __enter__(self) -> Observer:
-        # What is by hand hides its steps, and recurrent rows are by hand unless told otherwise.
-        self._autograd = by_autograd()
-        self._autograd.__enter__()
-        super().__enter__()
+        self.attach()
+        self.listening.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.listening.__exit__(*error)
+        self.detach()
+
+    @property
+    def attentive(self) -> bool:
+        """Whether the coming pass must be listened to: one looked at closely, or one before or after such."""
+        return len(self.evidence.passes) % self.every in (0, 1, self.every - 1)
+
+    def attach(self) -> None:
+        """Put hooks on the model and its parameters."""
         self._hooks.append(self.model.register_forward_pre_hook(self._called))
         for norm in batch_norms(self.model):
             self._hooks.append(norm.register_forward_pre_hook(self._normed))
@@ -76,11 +113,9 @@ class Observer(TorchFunctionMode):
             if p.requires_grad:
                 self._hooks.append(p.register_hook(self._arriving(name)))
         self._look(True)
-        return self
 
-    def __exit__(self, *error: Any) -> None:
-        super().__exit__(*error)
-        self._autograd.__exit__(*error)
+    def detach(self) -> None:
+        """Take them away, and conclude."""
         self._look(False)
         self._compare()
         for hook in self._hooks:
@@ -88,8 +123,8 @@ class Observer(TorchFunctionMode):
         self._hooks.clear()
         self._conclude()
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
+    def heard(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """Call a torch function, and take note of it."""
         if func is Tensor.backward and isinstance(args[0], Tensor):
             return self._backward(func, args, kwargs)
         result = func(*args, **kwargs)
@@ -98,6 +133,15 @@ class Observer(TorchFunctionMode):
         if func in LIKELIHOODS and torch.is_grad_enabled():
             self._likelihood(LIKELIHOODS[func], args, kwargs)
         return result
+
+    def passed(self, loss: float, targets: int) -> None:
+        """Take note of a backward pass that was not listened to, begun from this loss over so many targets."""
+        known = [p for p in self.evidence.passes if p.nats]
+        # As the loss stood to the likelihood in the last pass that was listened to.
+        times = known[-1].loss / known[-1].nats if known and known[-1].nats else math.nan
+        summed = times / known[-1].targets if known and known[-1].targets and times > 1.5 else 0.0
+        nats = loss / (summed * targets if summed else times)
+        self._finish(loss, nats if math.isfinite(nats) else None, targets)
 
     def measured(self, train: float | None = None, dev: float | None = None) -> None:
         """Take note of losses, nats a symbol, that the loop measured itself on lines learnt from and held out."""
@@ -125,14 +169,13 @@ class Observer(TorchFunctionMode):
         if not math.isfinite(loss):
             self.broke("the loss", len(self.evidence.passes))
         result = func(*args, **kwargs)
-        self._finish(loss)
+        count = sum(n for _, n in self._nats)
+        self._finish(loss, sum(total for total, _ in self._nats) / count if count else None, count)
         return result
 
-    def _finish(self, loss: float) -> None:
-        """A backward pass is over; no step was taken yet."""
+    def _finish(self, loss: float, nats: float | None, count: int) -> None:
+        """A backward pass is over."""
         step = len(self.evidence.passes)
-        count = sum(n for _, n in self._nats)
-        nats = sum(total for total, _ in self._nats) / count if count else None
         self.evidence.passes.append(Pass(step, loss, nats, count or None))
         if self._norm_rows:
             rows = min(self._norm_rows)
