@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from moreish.exchange.makemore import import_makemore
+    from moreish.explaining.batchnorm.chapter import BatchNormFound, explain_batchnorm
     from moreish.explaining.exercises import exercise
     from moreish.explaining.grading.grader import grade, grade_file
     from moreish.explaining.grading.grades import Grade
@@ -68,6 +69,7 @@ _HOMES = {
         "RunExists RunLocked StorageError UsageError"
     ),
     "moreish.exchange.makemore": "import_makemore",
+    "moreish.explaining.batchnorm.chapter": "BatchNormFound explain_batchnorm",
     "moreish.explaining.grains.backprop": "Backprop backprop",
     "moreish.explaining.exercises": "exercise",
     "moreish.explaining.grading.grader": "grade grade_file",
@@ -103,6 +105,7 @@ __all__ = [
     "Alphabet",
     "AlphabetError",
     "Backprop",
+    "BatchNormFound",
     "CheckpointError",
     "CheckpointWarning",
     "Comparison",
@@ -146,6 +149,7 @@ __all__ = [
     "evaluate",
     "events",
     "exercise",
+    "explain_batchnorm",
     "find_lr",
     "fit",
     "grade",

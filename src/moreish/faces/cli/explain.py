@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from moreish.faces.cli.command import Command
+from moreish.faces.cli.explain_batchnorm import batchnorm
 from moreish.faces.cli.explain_bessel import bessel
 from moreish.faces.cli.explain_losses import losses
 from moreish.faces.cli.explain_tape import tape
@@ -19,6 +20,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+app.command("batchnorm", cls=Command)(batchnorm)
 app.command("bessel", cls=Command)(bessel)
 app.command("losses", cls=Command)(losses)
 app.command("tape", cls=Command)(tape)
