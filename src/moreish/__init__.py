@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from moreish.explaining.grading.grader import grade, grade_file
     from moreish.explaining.grading.grades import Grade
     from moreish.explaining.grains.backprop import Backprop, backprop
+    from moreish.explaining.optimizability.chapter import Optimizability, explain_optimizability
     from moreish.explaining.taping.tape import Tape, tape
     from moreish.generating.sample import Line, Sample, sample
     from moreish.learning.evaluate import Evaluation, evaluate
@@ -74,6 +75,7 @@ _HOMES = {
     "moreish.explaining.exercises": "exercise",
     "moreish.explaining.grading.grader": "grade grade_file",
     "moreish.explaining.grading.grades": "Grade",
+    "moreish.explaining.optimizability.chapter": "Optimizability explain_optimizability",
     "moreish.explaining.taping.tape": "Tape tape",
     "moreish.generating.sample": "Line Sample sample",
     "moreish.learning.evaluate": "Evaluation evaluate",
@@ -126,6 +128,7 @@ __all__ = [
     "MLPStep",
     "MoreishError",
     "Op",
+    "Optimizability",
     "ReadOptions",
     "Recipe",
     "RunError",
@@ -150,6 +153,7 @@ __all__ = [
     "events",
     "exercise",
     "explain_batchnorm",
+    "explain_optimizability",
     "find_lr",
     "fit",
     "grade",

@@ -32,13 +32,25 @@ def batchnorm_figure(found: BatchNormFound, width: float = 12.0, height: float =
     row = width >= SIDE_BY_SIDE
     figure = new_figure(look, width, height if row else 2.7 * height)
     axes = figure.subplots(1, 3) if row else figure.subplots(3, 1)
-    room = round(width * CHARACTERS_AN_INCH * (0.22 if row else 0.7))
+    room = round(width * CHARACTERS_AN_INCH * (0.22 if row else 0.56))
     _mates(axes[0], look, found)
     dress(axes[0], look, fill("While learning, other lines move a line's loss", room), "lines in the batch", grid="y")
     _curves(axes[1], look, found, room)
-    dress(axes[1], look, fill("Dev at each train loss: lower is better", room), "nats per symbol, train", "dev")
+    dress(
+        axes[1],
+        look,
+        fill("Dev at each train loss: lower is better", room),
+        "nats per symbol, train",
+        "nats per symbol, dev",
+    )
     _costs(axes[2], look, found, room)
-    dress(axes[2], look, fill("What a fault costs, with its 95 % interval", room), "nats per symbol", grid="x")
+    dress(
+        axes[2],
+        look,
+        fill("What a fault costs, with its 95 % interval", room),
+        "nats per symbol; right of 0 it costs",
+        grid="x",
+    )
     from moreish.explaining.batchnorm.words import concluded
 
     said = concluded(found)
@@ -57,11 +69,11 @@ def _mates(axes: Any, look: Look, found: BatchNormFound) -> None:
     axes.plot(at, [each.evaluation for each in found.mates], ls=DASHED, marker="s", color=look.green, lw=1.8,
               label="evaluation")  # fmt: skip
     for x, each in zip(at, nats):
-        axes.annotate(f"{each:.3f}", (x, each), xytext=(0, 6), textcoords="offset points", ha="center", fontsize=8.5,
+        axes.annotate(f"{each:.3f}", (x, each), xytext=(6, 4), textcoords="offset points", ha="left", fontsize=8.5,
                       color=look.ink)  # fmt: skip
     axes.set_xticks(list(at), [str(each.batch) for each in found.mates])
     axes.set_ylabel("deviation, nats per symbol", color=look.ink, fontsize=9)
-    axes.margins(x=0.12, y=0.15)
+    axes.margins(x=0.15, y=0.15)
 
 
 def _curves(axes: Any, look: Look, found: BatchNormFound, room: int) -> None:

@@ -8,6 +8,7 @@ from moreish.faces.cli.command import Command
 from moreish.faces.cli.explain_batchnorm import batchnorm
 from moreish.faces.cli.explain_bessel import bessel
 from moreish.faces.cli.explain_losses import losses
+from moreish.faces.cli.explain_optimizability import optimizability
 from moreish.faces.cli.explain_tape import tape
 from moreish.faces.cli.layout import Group
 
@@ -23,4 +24,5 @@ app = typer.Typer(
 app.command("batchnorm", cls=Command)(batchnorm)
 app.command("bessel", cls=Command)(bessel)
 app.command("losses", cls=Command)(losses)
+app.command("optimizability", cls=Command)(optimizability)
 app.command("tape", cls=Command)(tape)
