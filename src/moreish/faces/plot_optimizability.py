@@ -53,12 +53,12 @@ def optimizability_figure(
         (axes[3], "How much of a first symbol is remembered", "symbols later", "1 is all of it"),
     ):
         dress(each, look, fill(title, room), x, y)
-        if each is not axes[0] and each.get_legend():
-            each.get_legend().remove()
+    axes[0].get_legend().remove()
+    axes[1].get_legend().set_loc("lower left")
     from moreish.explaining.optimizability.words import concluded
 
-    said = fill(f"{concluded(found)[1]} Level is normal: what falls, or rises, is hard to learn from.",
-                round(width * CHARACTERS_AN_INCH * 1.15))  # fmt: skip
+    level = "Level would be ideal: the steeper, the less a far symbol counts in a step, or the more it upsets it."
+    said = fill(f"{concluded(found)[1]} {level}", round(width * CHARACTERS_AN_INCH * 1.15))
     figure.supxlabel(said, color=look.ink, fontsize=9, x=0.01, ha="left")
     return figure
 

@@ -16,8 +16,8 @@ AGREES = 0.15
 IN_PRINCIPLE = (
     "In principle: an RNN can compute whatever can be computed, given exact numbers and time without bound (Siegelmann "
     "and Sontag 1995); in finite precision it is a finite automaton, a large one. So it is very expressive. But it is "
-    "learnt by first-order steps, along a gradient that must come back through every symbol: what that gradient does is "
-    "the key to whether it can be learnt."
+    "learnt by first-order steps, along a gradient that must come back through every symbol: what activations and that "
+    "gradient do while it learns is the key."
 )
 
 
@@ -32,7 +32,7 @@ def explained(found: Optimizability) -> dict[str, str]:
             f"{found.steps} steps at the best rate.{short}"
         ),
         "plain": (
-            "Wᵀ diag(1 - h'²) is what a gradient meets at each symbol. `largest` singular value of W: a bound, since no "
+            "Wᵀ diag(1 - h'²) is what a gradient meets at each symbol. `largest` singular value of W: a bound, for no "
             "slope of tanh is above 1. `usual` singular value and `slope` of tanh, root mean squares: their product is "
             "what is expected, where W has no direction that it prefers."
         ),
@@ -56,7 +56,7 @@ def concluded(found: Optimizability) -> list[str]:
         of_plain(found.plain),
         of_learnt(found.fresh, found.learnt, found.plain, found.plain_learnt),
         of_sweeps(found.sweeps, found.within),
-        of_recalls(found.recalls),
+        of_recalls(found.recalls, found.fresh),
         "Rates and gradients are of one seed, so differences of a few hundredths of a nat are no verdict.",
     ]
 
@@ -71,9 +71,7 @@ def of_back(fresh: list[Back], reach: int) -> str:
     gone = [each.network for each in fresh if each.factor < 1]
     grown = [each.network for each in fresh if each.factor > 1]
     verdict = "; ".join(f"it {verb} in {and_(names)}" for verb, names in (("shrinks", gone), ("grows", grown)) if names)
-    return (
-        f"At first, {reach} symbols back there comes, for each 1 at the last symbol: {', '.join(said)}. So {verdict}."
-    )
+    return f"At first, {reach} symbols back there comes, for 1 at the last symbol: {', '.join(said)}. So {verdict}."
 
 
 def of_plain(plain: list[Plain]) -> str:
@@ -114,12 +112,13 @@ def of_sweeps(sweeps: list[Sweep], within: float) -> str:
         return "On the list: no network learnt at any of these rates."
     losses = {each.network: each.best for each in met if each.best is not None}
     low, high = min(losses, key=lambda n: losses[n]), max(losses, key=lambda n: losses[n])
-    apart = losses[high] - losses[low]
     text = f"On the list itself the best losses are {losses[low]:.3f} ({low}) to {losses[high]:.3f} ({high})"
-    if apart <= LITTLE:
+    plain = losses.get("rnn", losses[high]) - losses[low]
+    if plain <= LITTLE:
         text += (
-            f", {apart:.3f} apart: what comes next hangs on the last few symbols, and lines are short, so what is lost "
-            f"farther back is hardly missed here"
+            f"; a plain RNN with orthogonal weights is {plain:.3f} from the best. So the list hardly shows it: its "
+            f"lines are short and what comes next hangs on the last few symbols, so what is lost farther back is not "
+            f"missed"
         )
     rates = ", ".join(f"{each.network} {len(each.good)}" for each in met)
     return f"{text}. Good rates, of {len(met[0].rates)}: {rates}. {_clipping(met, within)}"
@@ -141,22 +140,34 @@ def _clipping(sweeps: list[Sweep], within: float) -> str:
     return f"Clipping makes more rates good: {'; '.join(more)}."
 
 
-def of_recalls(recalls: list[Recall]) -> str:
-    """How far back each network learnt to remember, in the same steps."""
+def of_recalls(recalls: list[Recall], fresh: list[Back]) -> str:
+    """How far back each network learnt to remember, in the same steps, and whether its gradient at first tells it."""
     farthest = {
-        each.network: max((d for d, known in zip(each.distances, each.known) if known >= KNOWN), default=None)
+        each.network: max((d for d, known in zip(each.distances, each.known) if known >= KNOWN), default=0)
         for each in recalls
     }
-    told = ", ".join(
-        f"{name} {'not at all' if distance is None else f'to {distance}'}" for name, distance in farthest.items()
-    )
+    told = ", ".join(f"{name} {f'to {back}' if back else 'not at all'}" for name, back in farthest.items())
     far = recalls[0].distances[-1]
-    able = [name for name, distance in farthest.items() if distance == far]
-    who = f"{and_(able)} alone" if able and len(able) < len(farthest) else "each" if able else "none"
-    return (
-        f"Where a symbol must be remembered: half of what there is to know, at least, was learnt {told} symbols back. "
-        f"At {far} symbols it is {who}. All of them could hold it; the same steps find it or do not."
+    able = [name for name, back in farthest.items() if back == far]
+    who = "each" if len(able) == len(farthest) else f"{and_(able)} alone" if able else "none"
+    text = (
+        f"Where a symbol must be remembered, at least half of what there is to know was learnt, by symbols back: "
+        f"{told}. At {far} it is {who}. Each of them could hold it; descent finds it in these steps or does not."
     )
+    factors = {each.network: each.factor for each in fresh}
+    against = [
+        (factors[b] - factors[a], a, b)
+        for a in farthest
+        for b in farthest
+        if factors[a] <= factors[b] <= 1 and farthest[a] > farthest[b]
+    ]
+    if against:
+        _, a, b = min(against)
+        text += (
+            f" What is left of a gradient at first does not decide it alone: {a} (x {factors[a]:.2f} a symbol) "
+            f"remembers farther than {b} (x {factors[b]:.2f})."
+        )
+    return text
 
 
 def and_(words: list[str]) -> str:
