@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from moreish.explaining.batchnorm.chapter import BatchNormFound
     from moreish.explaining.seeds import OverSeeds
 
-SIDE_BY_SIDE = 8.0
+SIDE_BY_SIDE = 9.0
 """Inches of paper from which the three stand in a row."""
 DASHED, DOTTED = (0, (5, 3)), (0, (1, 1.6))
 STYLES = {
@@ -48,7 +48,7 @@ def batchnorm_figure(found: BatchNormFound, width: float = 12.0, height: float =
         axes[2],
         look,
         fill("What a fault costs, with its 95 % interval", room),
-        "nats per symbol; right of 0 it costs",
+        "nats; right of 0 it costs",
         grid="x",
     )
     from moreish.explaining.batchnorm.words import concluded
@@ -111,6 +111,6 @@ def _costs(axes: Any, look: Look, found: BatchNormFound, room: int) -> None:
         axes.plot([cost.value], [i], "o", color=colour, ms=7)
         axes.annotate(f"{cost.value:+.3f}", (cost.value, i), xytext=(0, 8), textcoords="offset points", ha="center",
                       fontsize=8.5, color=look.ink)  # fmt: skip
-    axes.set_yticks(range(len(faults)), [fill(name, max(12, round(room * 0.55))) for name, _ in faults])
+    axes.set_yticks(range(len(faults)), [fill(name, max(10, round(room * 0.5))) for name, _ in faults])
     axes.set_ylim(len(faults) - 0.5, -0.7)
     axes.margins(x=0.12)
