@@ -200,7 +200,7 @@ def test_descent_is_torchs_sgd():
         optimizer.zero_grad()
         (theirs(x) - target).square().mean().backward()
         optimizer.step()
-    assert list(learn(ours, 8, lambda step: (ours(x) - target).square().mean())) == list(range(1, 9))
+    assert list(learn(ours, 8, lambda step: (ours(x) - target).square().mean(), 0.1)) == list(range(1, 9))
     assert torch.allclose(ours.weight, theirs.weight, atol=1e-14)
 
 

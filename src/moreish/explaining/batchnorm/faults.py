@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from moreish.explaining.batchnorm.layers import FirstAxis
-from moreish.explaining.batchnorm.lessons import BATCH, CONTEXT, Parts, learn, loss_of
+from moreish.explaining.batchnorm.lessons import BATCH, CONTEXT, RATE, Parts, learn, loss_of
 from moreish.explaining.seeds import OverSeeds, over_seeds
 from moreish.layers import BatchNorm
 from moreish.learning.batches import Batch, Batches
@@ -29,7 +29,7 @@ from moreish.ops.loss import cross_entropy
 from moreish.shapes import BOUNDARY
 
 SEEDS = 5
-PADDING_STEPS, PADDING_HIDDEN = 300, 64
+PADDING_STEPS, PADDING_HIDDEN, PADDING_RATE = 300, 64, 0.5
 AXES_STEPS, AXES_HIDDEN = 400, 64
 LECTURE = (2.029, 2.022)
 """The lecture's losses in dev before and after its axes are mended: 22,000 parameters, 200,000 steps of 32 windows."""
@@ -60,6 +60,7 @@ class Padding:
     """
 
     steps: int
+    rate: float
     batch: int
     hidden: int
     context: int
@@ -79,6 +80,7 @@ class LectureAxes:
     """
 
     steps: int
+    rate: float
     batch: int
     hidden: int
     context: int
@@ -100,7 +102,7 @@ def padding(parts: Parts, seed: int) -> Iterator[tuple[MLPBatchNorm, Padding] | 
         batches = parts.learnt(BATCH, s)
         for learnt_padded in (False, True):
             model = _mlp(parts.symbols, s)
-            for _ in learn(model, PADDING_STEPS, partial(_padded_loss, model, batches, learnt_padded)):
+            for _ in learn(model, PADDING_STEPS, partial(_padded_loss, model, batches, learnt_padded), PADDING_RATE):
                 pass
             found = _statistics(model, batches)
             for evaluated_padded, (mean, variance) in zip((True, False), found):
@@ -130,6 +132,7 @@ def lecture_axes(parts: Parts, seed: int) -> Iterator[LectureAxes | None]:
             yield None
     yield LectureAxes(
         steps=AXES_STEPS,
+        rate=RATE,
         batch=BATCH,
         hidden=AXES_HIDDEN,
         context=CONTEXT,
@@ -212,6 +215,7 @@ def _padding(
     ]
     return Padding(
         steps=PADDING_STEPS,
+        rate=PADDING_RATE,
         batch=BATCH,
         hidden=PADDING_HIDDEN,
         context=CONTEXT,

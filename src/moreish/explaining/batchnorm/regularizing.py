@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from moreish.explaining.batchnorm.lessons import BATCH, Parts, every_window, learn, loss_of
+from moreish.explaining.batchnorm.lessons import BATCH, RATE, Parts, every_window, learn, loss_of
 from moreish.explaining.seeds import OverSeeds, over_seeds
 from moreish.models.mlp import MLP, MLPBatchNorm, MLPConfig
 from moreish.ops.loss import cross_entropy
@@ -52,6 +52,7 @@ class Regularized:
 
     lines: int
     steps: int
+    rate: float
     batch: int
     hidden: int
     context: int
@@ -96,6 +97,7 @@ def gathered(met: dict[str, list[list[tuple[float, float]]]], looks: list[int], 
     return Regularized(
         lines=lines,
         steps=looks[-1],
+        rate=RATE,
         batch=BATCH,
         hidden=HIDDEN,
         context=CONTEXT,

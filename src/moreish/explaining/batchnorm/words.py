@@ -11,6 +11,9 @@ from moreish.explaining.seeds import OverSeeds
 ROUNDING = 1e-10
 """Below this a number in float64 is rounding."""
 
+LITTLE = 0.25
+"""The share of a cost below which another is little beside it."""
+
 OUTCOMES = {
     "error": "refused",
     "nan": "not a number",
@@ -104,7 +107,7 @@ def _of_noise(found: Regularized) -> str:
             f"{_apart(noise, 'wider', 'narrower')}, within the noise of seeds."
         )
     share = noise.value / narrower
-    little = "a small part of" if share < 0.25 else "much of"
+    little = "a small part of" if share < LITTLE else "much of"
     return (
         f"The batch-mates' noise is {little} the reason: where they move a row half as far, the gap is "
         f"{_apart(noise, 'wider', 'narrower')}, {100 * share:.0f} % of what BatchNorm narrowed it by."
@@ -123,9 +126,10 @@ def of_padding(found: Padding) -> str:
     )
     text += f" With padding in both it {_of(both)}"
     assert learnt.cost is not None and evaluated.cost is not None and both.cost is not None
-    if learnt.cost.above and not evaluated.cost.below and not both.cost.above:
+    least = min(learnt.cost.value, evaluated.cost.value)
+    if learnt.cost.above and evaluated.cost.above and both.cost.value < LITTLE * least:
         return (
-            f"{text}: what costs is not the padding as such but that learning and evaluation disagree about it, as "
+            f"{text}: what costs is hardly the padding as such but that learning and evaluation disagree about it, as "
             f"they do when one line is sampled or scored by itself."
         )
     return f"{text}, in so few steps."
