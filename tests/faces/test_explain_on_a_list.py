@@ -14,7 +14,7 @@ import pytest
 from hurried import hurry_batchnorm, hurry_optimizability
 from moreish.explaining.batchnorm.chapter import explain_batchnorm
 from moreish.explaining.optimizability.chapter import explain_optimizability
-from moreish.faces.plot import DARK, LIGHT, rendered
+from moreish.faces.plot import rendered
 from moreish.text.corpus import Corpus
 
 COMMANDS = ("batchnorm", "optimizability")
@@ -99,7 +99,7 @@ def test_the_figure_of_optimizability_shows_what_was_found(found):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-@pytest.mark.parametrize("width, height", [(4.5, 4.0), (9.0, 5.0), (11.0, 8.0), (18.0, 8.0)])
+@pytest.mark.parametrize("width, height", [(4.5, 4.0), (9.0, 5.0), (18.0, 8.0)])
 def test_nothing_leaves_the_paper_narrow_or_wide(found, name, width, height):
     figure = figure_of(name, found, width, height)
     figure.draw_without_rendering()
@@ -116,13 +116,8 @@ def test_nothing_leaves_the_paper_narrow_or_wide(found, name, width, height):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_the_figure_is_the_same_each_time_and_another_in_the_dark(found, name):
-    light = rendered(figure_of(name, found, look=LIGHT), "svg")
-    assert (
-        light
-        == rendered(figure_of(name, found, look=LIGHT), "svg")
-        != rendered(figure_of(name, found, look=DARK), "svg")
-    )
+def test_the_figure_is_the_same_each_time(found, name):
+    assert rendered(figure_of(name, found), "svg") == rendered(figure_of(name, found), "svg")
 
 
 def test_without_a_dev_part_the_panel_says_so(found):

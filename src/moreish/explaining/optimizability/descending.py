@@ -22,7 +22,7 @@ from moreish.models.model import LanguageModel
 from moreish.ops.loss import cross_entropy
 from moreish.randomness import stream
 
-RATES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+RATES = (0.1, 0.3, 1.0, 3.0, 10.0)
 STEPS, LINES = 100, 32
 WITHIN = 0.1
 """Nats of a network's best loss within which a learning rate is good."""
