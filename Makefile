@@ -30,7 +30,7 @@ help:
 	@echo 'make check   ruff (rules and format) and pyright'
 	@echo 'make bench   measure speed against the references; writes out/bench.json (NAMES=names.txt)'
 	@echo 'make quality learn what the tables of quality say, once, and print them; ARGS="--only gru" for some of it'
-	@echo 'make docs    write docs/commands.md, docs/input.md, docs/losses.md and the README'\''s pictures again'
+	@echo 'make docs    write docs/commands.md, docs/input.md, docs/losses.md, docs/doctor.md and the README'\''s pictures again'
 	@echo 'make clean   remove .venv, caches and out/; never runs/'
 	@echo 'Settings: PYTHON=python3.12   CONSTRAINTS= (no pins)   VENV_FLAGS=--system-site-packages (a torch you have)'
 
@@ -60,6 +60,7 @@ docs: .venv/ready-test
 	@mkdir -p out
 	.venv/bin/python -m moreish.faces.cli.reference > out/commands.md && mv out/commands.md docs/commands.md
 	.venv/bin/python -m moreish.explaining.losses.page > out/losses.md && mv out/losses.md docs/losses.md
+	.venv/bin/python -m moreish.faces.doctor > out/doctor.md && mv out/doctor.md docs/doctor.md
 	.venv/bin/python tests/text/bad_lists.py > out/input.md && mv out/input.md docs/input.md
 	.venv/bin/python docs/pictures.py
 

@@ -15,6 +15,7 @@ from moreish import MODELS, Corpus, Recipe, evaluate, fit, make_recipe
 from moreish.layers import hidden_matrices
 from moreish.learning.evaluate import line_nats
 from moreish.learning.recipe import learning_keys
+from moreish.models.initialization import initialize
 from moreish.text.lines import Lines
 
 campaign, ensemble, learning, lecture_loops = map(bench, ("campaign", "ensemble", "learning", "lecture_loops"))
@@ -28,7 +29,7 @@ def corpus():
 
 OTHER_WORDS = {
     "optimizer": "sgd", "schedule": "linear", "batch_of": "windows", "precision": "bfloat16", "use": "last",
-    "split": "lecture",
+    "split": "lecture", "initialization": "kaiming",
 }  # fmt: skip
 
 
@@ -180,6 +181,32 @@ def test_weights_begin_as_in_a_lecture(model):
     assert not network.output.bias.any()
     if model == "mlp":
         assert network.hidden[0].bias.std().item() == pytest.approx(0.01, rel=0.2)
+
+
+@pytest.mark.parametrize("name", lectures.NAMED)
+def test_a_named_initialization_draws_a_rows_weights_to_the_bit(name):
+    row = lectures.LECTURES[name]
+    sizes = {key: value for key, value in row.settings.items() if key not in learning_keys()}
+    theirs, ours = (MODELS[row.model](symbols=27, seed=lectures.SEED, **sizes) for _ in range(2))
+    fresh = {key: value.clone() for key, value in ours.state_dict().items()}
+    campaign.begin_as(theirs, row.start, lectures.SEED)
+    initialize(ours, lectures.NAMED[name], lectures.SEED)
+    for key, value in theirs.state_dict().items():
+        assert torch.equal(value, ours.state_dict()[key]), key
+    assert not torch.equal(fresh["output.weight"], ours.state_dict()["output.weight"])
+
+
+def test_a_lectures_row_holds_by_dev_and_train():
+    row = lectures.LECTURES["part3-tanh"]  # 2.1027 on dev, 2.0356 on train
+    assert lectures.holds(row, {"nats": 2.11, "train_nats": 2.03})
+    assert not lectures.holds(row, {"nats": 2.11, "train_nats": 2.05})
+    assert not lectures.holds(row, {"nats": 2.12, "train_nats": 2.03})
+
+
+@pytest.mark.parametrize("name", sorted(set(lectures.NAMED) - {"part2-mlp"}))  # of which docs/results.md tells
+def test_a_mended_start_leads_to_what_the_lecture_published(name):
+    found = [result for result in results.read() if result["row"] == name and result["part"] == "dev"]
+    assert found and lectures.holds(lectures.LECTURES[name], found[-1])
 
 
 @pytest.mark.parametrize("loop", ["tree_loop", "mlp_loop"])

@@ -33,13 +33,20 @@ if TYPE_CHECKING:
     )
     from moreish.exchange.makemore import import_makemore
     from moreish.explaining.batchnorm.chapter import BatchNormFound, explain_batchnorm
+    from moreish.explaining.bigram.walk import Bigram, explain_bigram
+    from moreish.explaining.broadcasting.explanation import Broadcasting, explain_broadcasting
+    from moreish.explaining.convolution.walk import Convolution, explain_convolution
+    from moreish.explaining.dimensionality.dimensionality import Dimensionality, explain_dimensionality
     from moreish.explaining.exercises import exercise
     from moreish.explaining.grading.grader import grade, grade_file
     from moreish.explaining.grading.grades import Grade
     from moreish.explaining.grains.backprop import Backprop, backprop
     from moreish.explaining.optimizability.chapter import Optimizability, explain_optimizability
+    from moreish.explaining.initialization.flow import Initialization, initialization
+    from moreish.explaining.minibatch.minibatch import Minibatch, explain_minibatch
     from moreish.explaining.taping.tape import Tape, tape
     from moreish.generating.sample import Line, Sample, sample
+    from moreish.learning.doctor.diagnosis import Diagnosis, Doctor, diagnose, doctor
     from moreish.learning.evaluate import Evaluation, evaluate
     from moreish.learning.finder import FoundRate, find_lr
     from moreish.learning.fit import Evaluated, Finished, Step, events, fit, make_recipe
@@ -72,12 +79,19 @@ _HOMES = {
     "moreish.exchange.makemore": "import_makemore",
     "moreish.explaining.batchnorm.chapter": "BatchNormFound explain_batchnorm",
     "moreish.explaining.grains.backprop": "Backprop backprop",
+    "moreish.explaining.broadcasting.explanation": "Broadcasting explain_broadcasting",
+    "moreish.explaining.dimensionality.dimensionality": "Dimensionality explain_dimensionality",
+    "moreish.explaining.bigram.walk": "Bigram explain_bigram",
+    "moreish.explaining.convolution.walk": "Convolution explain_convolution",
     "moreish.explaining.exercises": "exercise",
     "moreish.explaining.grading.grader": "grade grade_file",
     "moreish.explaining.grading.grades": "Grade",
     "moreish.explaining.optimizability.chapter": "Optimizability explain_optimizability",
+    "moreish.explaining.minibatch.minibatch": "Minibatch explain_minibatch",
+    "moreish.explaining.initialization.flow": "Initialization initialization",
     "moreish.explaining.taping.tape": "Tape tape",
     "moreish.generating.sample": "Line Sample sample",
+    "moreish.learning.doctor.diagnosis": "Diagnosis Doctor diagnose doctor",
     "moreish.learning.evaluate": "Evaluation evaluate",
     "moreish.learning.finder": "FoundRate find_lr",
     "moreish.learning.fit": "Evaluated Finished Step events fit make_recipe",
@@ -108,17 +122,24 @@ __all__ = [
     "AlphabetError",
     "Backprop",
     "BatchNormFound",
+    "Bigram",
+    "Broadcasting",
     "CheckpointError",
     "CheckpointWarning",
     "Comparison",
     "ConfigError",
+    "Convolution",
     "Corpus",
+    "Diagnosis",
+    "Dimensionality",
+    "Doctor",
     "Evaluated",
     "Evaluation",
     "Finished",
     "FoundRate",
     "Grade",
     "Hygiene",
+    "Initialization",
     "Ladder",
     "LanguageModel",
     "LawBroken",
@@ -126,6 +147,7 @@ __all__ = [
     "Lines",
     "ListError",
     "MLPStep",
+    "Minibatch",
     "MoreishError",
     "Op",
     "Optimizability",
@@ -149,16 +171,24 @@ __all__ = [
     "by_hand",
     "check_model",
     "compare",
+    "diagnose",
+    "doctor",
     "evaluate",
     "events",
     "exercise",
     "explain_batchnorm",
     "explain_optimizability",
+    "explain_bigram",
+    "explain_broadcasting",
+    "explain_convolution",
+    "explain_dimensionality",
+    "explain_minibatch",
     "find_lr",
     "fit",
     "grade",
     "grade_file",
     "import_makemore",
+    "initialization",
     "inspect",
     "ladder",
     "load",

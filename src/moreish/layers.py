@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -18,7 +19,14 @@ from moreish.ops.affine import embed, linear
 from moreish.ops.normalize import EPSILON, batch_norm, layer_norm, normalize_by, rms_norm
 from moreish.ops.pointwise import dropout
 
-GAINS = {"tanh": 5 / 3, "relu": math.sqrt(2), "gelu": math.sqrt(2), "linear": 1.0, "sigmoid": 1.0}
+GAINS = {
+    "tanh": 5 / 3,
+    "relu": math.sqrt(2),
+    "gelu": math.sqrt(2),
+    "silu": math.sqrt(2),
+    "linear": 1.0,
+    "sigmoid": 1.0,
+}
 """What a weight's deviation is multiplied by so that what follows it neither dies down nor grows."""
 OUTPUT_SCALE = 0.02
 """Of the last layer, so that a fresh model is unsure: its loss is near ln V (the lectures' mended hockey stick)."""
@@ -33,6 +41,27 @@ INITIAL = {
 }
 """He et al. 2015, equation 10 (deviation gain / sqrt(inputs)); the same variance drawn evenly; a fixed deviation; and
 Saxe et al. 2014, for weights that are applied again at every symbol."""
+
+
+@dataclass(frozen=True, eq=False)
+class Map:
+    """A linear map that a layer learns, and what follows it: all that a rule for its first weights needs to know.
+
+    `parts` are its weights, beside one another where it reads several things (a symbol and a state). They and `biases`
+    share the parameters' memory without autograd, so that writing to them sets the parameters.
+    """
+
+    parts: tuple[Float[Tensor, "D _"], ...]
+    biases: tuple[Float[Tensor, " D"], ...]
+    then: str
+    """What the sum goes through: a name of GAINS."""
+    fan_in: int
+    output: bool = False
+    """Whether it gives the logits."""
+
+    @property
+    def fan_out(self) -> int:
+        return self.parts[0].shape[0]
 
 
 def fresh(shape: tuple[int, ...], how: str, fan_in: int, gain: float, generator: torch.Generator) -> nn.Parameter:
@@ -56,18 +85,30 @@ def may_fuse(*parts: nn.Module) -> bool:
 
 
 class Embedding(nn.Module):
-    """A row of `width` numbers for each id."""
+    """A row of `width` numbers for each id. `output` marks one whose rows give the logits too."""
 
-    def __init__(self, ids: int, width: int, *, generator: torch.Generator, deviation: float = 1.0):
+    def __init__(
+        self, ids: int, width: int, *, generator: torch.Generator, deviation: float = 1.0, output: bool = False
+    ):
         super().__init__()
+        self.deviation, self.output = deviation, output
         self.weight = fresh((ids, width), "normal", 1, deviation, generator)
 
     def forward(self, ids: Int[Tensor, "*N"]) -> Float[Tensor, "*N D"]:
         return embed(ids, self.weight)
 
+    def maps(self) -> list[Map]:
+        """That to the logits, where the rows give them too."""
+        width = self.weight.shape[1]
+        return [Map((self.weight.detach(),), (), "linear", width, output=True)] if self.output else []
+
 
 class Linear(nn.Module):
-    """x @ weight.T + bias. `output` marks the layer that gives the logits."""
+    """x @ weight.T + bias. `output` marks the layer that gives the logits.
+
+    `then` names what follows, of several things each for an equal share of the outputs; the gain is by that unless
+    another is given.
+    """
 
     matrices: ClassVar[tuple[str, ...]] = ("weight",)
 
@@ -77,18 +118,34 @@ class Linear(nn.Module):
         outputs: int,
         *,
         generator: torch.Generator,
-        gain: float = 1.0,
+        then: str | tuple[str, ...] = "linear",
+        gain: float | None = None,
         bias: bool = True,
         output: bool = False,
         how: str = "kaiming",
     ):
         super().__init__()
         self.output = output
+        self.then = (then,) if isinstance(then, str) else then
+        gain = GAINS[self.then[0]] if gain is None else gain
         self.weight = fresh((outputs, inputs), how, inputs, OUTPUT_SCALE if output else gain, generator)
         self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
 
     def forward(self, x: Float[Tensor, "*N K"]) -> Float[Tensor, "*N D"]:
         return linear(x, self.weight, self.bias)
+
+    def maps(self) -> list[Map]:
+        """One for each thing that follows."""
+        count, fan_in = len(self.then), self.weight.shape[1]
+        biases = self.bias.detach().chunk(count) if self.bias is not None else ()
+        return [
+            Map((part,), tuple(biases[i : i + 1]), self.then[i], fan_in, self.output)
+            for i, part in enumerate(self.weight.detach().chunk(count))
+        ]
+
+    def sums(self, inputs: tuple[Any, ...], output: Float[Tensor, "*N D"]) -> Float[Tensor, "*N D"]:
+        """What the maps gave when they were called with `inputs`, before whatever follows; side by side."""
+        return output
 
 
 class BatchNorm(nn.Module):

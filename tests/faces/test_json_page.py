@@ -12,7 +12,13 @@ import torch
 from hurried import hurry_batchnorm, hurry_optimizability
 from moreish.explaining.bessel import correction as bessel
 from moreish.explaining.bessel import measures as bessel_measures
+from moreish.explaining.bigram import convexity
+from moreish.explaining.bigram import walk as bigram_walk
+from moreish.explaining.convolution import timing
+from moreish.explaining.convolution import walk as convolution_walk
+from moreish.explaining.dimensionality import dimensionality
 from moreish.explaining.exercises import EXERCISES
+from moreish.explaining.minibatch import minibatch, race
 from moreish.faces.cli import run
 from moreish.learning import choose
 from moreish.text.corpus import Corpus
@@ -56,11 +62,17 @@ CASES = {
     "find-lr": ["find-lr", "dinosaurs", "--model", "mlp", "--hidden", "4", "--points", "20", "--seeds", "1"],
     "exercise list": ["exercise", "list"],
     "exercise check": ["exercise", "check", "FILLED"],
+    "init": ["init", "minerals", "--depth", "3", "--width", "4"],
     "explain tape": ["explain", "tape", "EXPRESSION"],
     "explain batchnorm": ["explain", "batchnorm", "minerals"],
     "explain optimizability": ["explain", "optimizability", "minerals"],
     "explain bessel": ["explain", "bessel", "minerals"],
+    "explain broadcasting": ["explain", "broadcasting", "(27,27) / (27,)"],
+    "explain dimensionality": ["explain", "dimensionality", "minerals"],
+    "explain bigram": ["explain", "bigram", "minerals"],
+    "explain convolution": ["explain", "convolution", "minerals"],
     "explain losses": ["explain", "losses"],
+    "explain minibatch": ["explain", "minibatch", "minerals"],
     "backprop": ["backprop", "dinosaurs", "--hidden", "4"],
     "import": ["import", "FOREIGN", "--list", "dinosaurs", "--run", "TMP"],
 }
@@ -75,6 +87,18 @@ def test_the_page_names_every_key_and_no_other(section, bigram, foreign, tmp_pat
     monkeypatch.setattr(bessel, "STEPS", 2)
     monkeypatch.setattr(bessel, "SEEDS", 1)
     monkeypatch.setattr(bessel_measures, "DRAWN", bessel_measures.AT_ONCE)  # one lot, in place of sixteen
+    monkeypatch.setattr(dimensionality, "STEPS", 2)
+    monkeypatch.setattr(dimensionality, "NETWORKS", (1,))
+    monkeypatch.setattr(minibatch, "MOMENTS", (0, 2))
+    monkeypatch.setattr(minibatch, "RACE_SECONDS", 0.05)
+    monkeypatch.setattr(minibatch, "SIZES", (1, 32))
+    monkeypatch.setattr(race, "FULL_STEPS", 2)
+    monkeypatch.setattr(bigram_walk, "STEPS", 2)
+    monkeypatch.setattr(convexity, "MLP_STEPS", 2)
+    monkeypatch.setattr(convolution_walk, "STEPS", 1)
+    monkeypatch.setattr(convolution_walk, "MOST_SYMBOLS", 100)
+    monkeypatch.setattr(convolution_walk, "TEXT", 9)
+    monkeypatch.setattr(timing, "REPEATS", 1)
     other = str(tmp_path / "other")
     if "OTHER" in CASES[section]:
         assert run(["train", "dinosaurs", "--model", "unigram", "--run", other]) == 0

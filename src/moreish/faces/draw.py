@@ -62,7 +62,7 @@ def count_table(counts: list[list[int]], labels: list[str], width: int, colour: 
         for count in row:
             share = (count / total / most) ** 0.5 if total else 0.0
             background, foreground = heat(share)
-            cell = _short(count, size - 1) if size > 2 and count else ""
+            cell = short(count, size - 1) if size > 2 and count else ""
             out.append(f"{cell:>{size}}", style=f"{foreground} on {background}" if count else "default")
         out.append("\n")
     return out
@@ -88,7 +88,8 @@ def has_colour(console: Console) -> bool:
     return console.color_system is not None and not console.no_color
 
 
-def _short(count: int, width: int) -> str:
+def short(count: int, width: int) -> str:
+    """A count in so many characters: thousands as k, millions as M."""
     for text in (str(count), f"{count / 1e3:.0f}k", f"{count / 1e6:.0f}M", f"{count / 1e9:.0f}G"):
         if len(text) <= width:
             return text

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from moreish.errors import ConfigError
@@ -22,12 +23,13 @@ from moreish.learning.recipes import ONE_LAYER_LR, ONE_LAYER_STEPS, tuned
 from moreish.learning.steps import begin, fit_lines, learn
 from moreish.learning.training import Progress, Training
 from moreish.models.catalog import find_model
+from moreish.models.initialization import check_suits
 from moreish.models.model import LanguageModel
 from moreish.models.one_layer import OneLayer
 from moreish.text.corpus import Corpus
 
 TELL_EVERY = 100
-OF_DESCENT = {"steps", "lr", "weight_decay", "by_hand"}
+OF_DESCENT = {"steps", "lr", "weight_decay", "by_hand", "initialization"}
 """What the one-layer network may be told while it descends on the whole list; told more, it takes minibatches."""
 
 
@@ -97,7 +99,10 @@ def make_recipe(
     asked = {name: value for name, value in asked.items() if value is not None}
     learning = {name: asked.pop(name) for name in learning_keys() if name in asked}
     given = [name.replace("_", "-") for name in learning] + ["time"] * (time is not None)
-    entry.configure(symbols=len(corpus.alphabet), **asked)
+    config = entry.configure(symbols=len(corpus.alphabet), **asked)
+    if entry.learns_by_gradient and "initialization" in learning:
+        with torch.device("meta"):
+            check_suits(learning["initialization"], entry.build(config), model)
     common: dict[str, Any] = {
         "model": model, "seed": seed, "split": corpus.split, "split_seed": corpus.split_seed,
         "symbols": corpus.alphabet.kind, "why": why,

@@ -11,6 +11,7 @@ import numpy as np
 from moreish.errors import ConfigError
 from moreish.learning.optimize import OPTIMIZERS
 from moreish.learning.schedule import SCHEDULES
+from moreish.models.initialization import check_name
 from moreish.models.model import LanguageModel, check_choice, check_flag, check_share, check_whole, setting
 from moreish.randomness import stream_seed
 from moreish.text.alphabet import Alphabet
@@ -61,6 +62,11 @@ class Recipe:
     precision: str = setting("float32", "of the products: float32 or bfloat16")
     compile: bool = setting(False, "torch.compile: takes a minute here, and gains little")
     by_hand: bool = setting(False, "learn by the hand-written gradients, which equal autograd's to rounding")
+    initialization: str = setting(
+        "default",
+        "how weights begin: default, kaiming, xavier, lsuv; the lecture's over-confident, softmax-mended, tanh-mended, "
+        "kaiming-lecture, batchnorm",
+    )
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -77,6 +83,7 @@ class Recipe:
         check_choice("recipe", "batch_of", self.batch_of, BATCH_OF)
         check_choice("recipe", "precision", self.precision, PRECISIONS)
         check_choice("recipe", "use", self.use, USES)
+        check_name(self.initialization)
         check_flag("recipe", "compile", self.compile)
         check_flag("recipe", "by_hand", self.by_hand)
         for name in ("momentum", "beta2", "label_smoothing", "average"):

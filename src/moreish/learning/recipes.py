@@ -52,7 +52,7 @@ MOST_STEPS = 60_000
 def defaults(model: str) -> Tuned:
     """How a model learns unless told otherwise; `steps` is None, for it follows from the list's size."""
     if model == "one-layer":  # descends on the whole list, as in the lecture
-        return {"steps": ONE_LAYER_STEPS, "lr": ONE_LAYER_LR, "weight_decay": 0.0}
+        return {"steps": ONE_LAYER_STEPS, "lr": ONE_LAYER_LR, "weight_decay": 0.0, "initialization": "default"}
     found = {name: default for name, (default, _) in learning_keys().items()}
     return _settled({**found, **NETWORK, **TUNED.get(model, {}), "steps": None})
 

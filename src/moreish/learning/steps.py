@@ -13,10 +13,12 @@ from torch import Tensor
 
 from moreish.errors import MoreishError
 from moreish.learning.batches import Batches
+from moreish.learning.lsuv import scale_on_list
 from moreish.learning.recipe import Recipe
 from moreish.learning.training import Training
 from moreish.models.catalog import find_model
 from moreish.models.counts import Grams, count_grams
+from moreish.models.initialization import initialize
 from moreish.models.model import LanguageModel, device_of, place
 from moreish.models.ngram import NGram, NGramConfig
 from moreish.models.one_layer import OneLayer
@@ -57,8 +59,12 @@ def begin(recipe: Recipe, lines: Lines, alphabet: Alphabet, device: str = "cpu")
     keep_freed_memory()
     entry = find_model(recipe.model)
     config = entry.configure(symbols=len(alphabet), **recipe.settings)
-    model = place(entry.prepare(config, lines, alphabet, recipe.seed), device)
+    model = entry.prepare(config, lines, alphabet, recipe.seed)
+    initialize(model, recipe.initialization, recipe.seed, called=recipe.model)
+    model = place(model, device)
     batches = Batches(lines, alphabet, recipe.batch, recipe.seed, str(device_of(model)))
+    if recipe.initialization == "lsuv":
+        scale_on_list(model, batches, recipe.seed)
     return Training(recipe, model, batches)
 
 
@@ -79,7 +85,9 @@ def learn(
     if isinstance(config, NGramConfig):
         yield 1, None, place(NGram.fit(config, count_grams(lines, alphabet, config.order)), device)
         return
-    model = place(entry.build(config, seed=recipe.seed), device)
+    model = entry.build(config, seed=recipe.seed)
+    initialize(model, recipe.initialization, recipe.seed, called=recipe.model)
+    model = place(model, device)
     if not isinstance(model, OneLayer):
         yield 1, None, model
         return
@@ -88,6 +96,8 @@ def learn(
         model.set_closed_form(pairs)
         yield 1, None, model
         return
+    if recipe.initialization == "lsuv":
+        scale_on_list(model, Batches(lines, alphabet, recipe.batch, recipe.seed, device), recipe.seed)
     yield 0, None, model
     for step, loss in descend(model, pairs, recipe):
         yield step, loss, model

@@ -96,18 +96,14 @@ class Training:
             MoreishError: it is not finite.
         """
         hand = self._by_hand()
-        self.model.train()
+        self.set_mode()
         if self._dropout is not None:
             self._dropout.manual_seed(stream_seed(self.recipe.seed, f"dropout/{step}"))
             set_dropout(self.model, self._dropout)
-        for p in self._parameters:
-            p.grad = None
+        self.clear_gradients()
         try:
             with self._precision(), hand:
-                logits = self._logits(self.model, batch)
-                if logits.dtype != torch.float64:  # the loss of a lower precision is worked out in float32
-                    logits = logits.float()
-                loss = cross_entropy(logits, batch.targets, smoothing=self.recipe.label_smoothing)
+                loss = self.loss_of(batch)
             value = loss.item()
             if not math.isfinite(value):
                 raise self._broken(step, f"the loss is {value}")
@@ -117,6 +113,26 @@ class Training:
                 set_dropout(self.model, None)
         self._check_gradients(step)
         return value
+
+    def set_mode(self) -> None:
+        """Have the model learn: BatchNorm by its batch, dropout at work."""
+        self.model.train()
+
+    def clear_gradients(self) -> None:
+        """Forget the last step's gradients."""
+        for p in self._parameters:
+            p.grad = None
+
+    def loss_of(self, batch: Batch | Windows) -> Tensor:
+        """What is learnt by: the mean over the batch's targets, in nats."""
+        logits = self.logits_of(batch)
+        if logits.dtype != torch.float64:  # the loss of a lower precision is worked out in float32
+            logits = logits.float()
+        return cross_entropy(logits, batch.targets, smoothing=self.recipe.label_smoothing)
+
+    def logits_of(self, batch: Batch | Windows) -> Tensor:
+        """What the model says of a batch."""
+        return self._logits(self.model, batch)
 
     def _by_hand(self) -> AbstractContextManager[None]:
         """Whether this step's gradients come from the hand-written passes.

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from moreish.layers import GAINS, Dropout, Embedding, Linear
+from moreish.layers import Dropout, Embedding, Linear
 from moreish.models.model import LanguageModel, check_share, check_size, check_whole, device_of, setting
 from moreish.ops.arithmetic import add, divide, line_totals, running_total
 from moreish.ops.pointwise import tanh
@@ -63,7 +63,7 @@ class BagOfWords(LanguageModel[Bag]):
         deviation = 8**-0.5
         self.embedding = Embedding(config.symbols, config.embedding, generator=generator, deviation=deviation)
         self.positions = Embedding(config.context, config.embedding, generator=generator, deviation=deviation)
-        self.up = Linear(config.embedding, config.hidden, generator=generator, gain=GAINS["tanh"])
+        self.up = Linear(config.embedding, config.hidden, generator=generator, then="tanh")
         self.down = Linear(config.hidden, config.embedding, generator=generator)
         self.dropout = Dropout(config.dropout)
         self.output = Linear(config.embedding, config.symbols, generator=generator, output=True)

@@ -108,16 +108,16 @@ class Mixture(LanguageModel[Seen]):
         symbols, gate, scorer = config.symbols, config.gate, config.scorer
         generator = stream(seed, "weights")
         small = 0.6 / (3 * TABLES + LAST_PLACE + HISTORY * symbols) ** 0.5
-        self.confidence = Linear(3 * TABLES, gate, generator=generator, gain=small * (3 * TABLES) ** 0.5)
+        self.confidence = Linear(3 * TABLES, gate, generator=generator, then="relu", gain=small * (3 * TABLES) ** 0.5)
         self.place = Embedding(LAST_PLACE + 2, gate, generator=generator, deviation=small)
         self.history = Embedding(HISTORY * symbols, gate, generator=generator, deviation=small)
         self.weights = Linear(gate, TABLES, generator=generator, gain=0.0)
-        self.candidate = Linear(2 * TABLES, scorer, generator=generator, gain=0.6)
-        self.candidate_gate = Linear(gate, scorer, generator=generator, gain=0.6, bias=False)
+        self.candidate = Linear(2 * TABLES, scorer, generator=generator, then="relu", gain=0.6)
+        self.candidate_gate = Linear(gate, scorer, generator=generator, then="relu", gain=0.6, bias=False)
         own = symbols if config.scores_every_symbol else 1
         self.candidate_symbol = Embedding(own, scorer, generator=generator, deviation=0.1)
         self.candidate_scale = Linear(gate, scorer, generator=generator, gain=0.6)
-        self.second = Linear(scorer, scorer, generator=generator, gain=0.6)
+        self.second = Linear(scorer, scorer, generator=generator, then="relu", gain=0.6)
         self.score = Linear(scorer, 1, generator=generator, bias=False, output=True)
         self.direct = Linear(gate, symbols, generator=generator, output=True)
         self.dropout = Dropout(config.dropout)

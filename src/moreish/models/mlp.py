@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from moreish.layers import GAINS, BatchNorm, Dropout, Embedding, Linear, may_fuse
+from moreish.layers import BatchNorm, Dropout, Embedding, Linear, may_fuse
 from moreish.models.model import WindowModel, check_flag, check_share, check_size, check_whole, setting
 from moreish.ops.arithmetic import add
 from moreish.ops.pointwise import tanh
@@ -87,7 +87,7 @@ class MLP(WindowModel):
         sizes = [inputs] + [config.hidden] * config.layers
         self.hidden = nn.ModuleList(
             # BatchNorm takes the mean out, and with it any bias before it.
-            Linear(before, after, generator=generator, gain=GAINS["tanh"], bias=not self.normalized)
+            Linear(before, after, generator=generator, then="tanh", bias=not self.normalized)
             for before, after in pairwise(sizes)
         )
         self.norms = nn.ModuleList(BatchNorm(config.hidden) for _ in self.hidden) if self.normalized else None

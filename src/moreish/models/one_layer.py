@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from moreish.errors import ConfigError
+from moreish.layers import Map
 from moreish.models.counts import Grams
 from moreish.models.model import WindowModel, check_whole
 from moreish.ops.affine import embed, linear
@@ -53,6 +54,10 @@ class OneLayer(WindowModel):
         self.weight = nn.Parameter(torch.empty(config.symbols, config.symbols))
         if not self.weight.is_meta:  # on the meta device only shapes are asked for
             nn.init.normal_(self.weight, std=INITIAL_DEVIATION, generator=stream(seed, "weights"))
+
+    def maps(self) -> list[Map]:
+        """The whole network. Of its inputs one is 1 and the others 0, so they add up as if there were one alone."""
+        return [Map((self.weight.detach().t(),), (), "linear", 1, output=True)]
 
     def score(self, windows: Int[Tensor, "M C"]) -> Float[Tensor, "M V"]:
         symbols = windows[:, -1].long()

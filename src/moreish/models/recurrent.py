@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from moreish.layers import Dropout, Embedding, Linear, fresh
+from moreish.layers import Dropout, Embedding, Linear, Map, fresh
 from moreish.models.model import (
     LanguageModel,
     check_choice,
@@ -48,8 +48,8 @@ class RNNConfig:
     dropout: float = setting(0.3, "share of units dropped while learning, above each layer")
     learnt_start: bool = setting(False, "the state before a line is learnt, rather than zero")
 
-    gates: ClassVar[int] = 1
-    """Linear maps of a layer."""
+    gates: ClassVar[tuple[str, ...]] = ("tanh",)
+    """What each linear map of a layer goes through, in the op's order."""
 
     def __post_init__(self) -> None:
         name = type(self).__name__
@@ -63,7 +63,7 @@ class RNNConfig:
         check_size(
             name,
             self.symbols * (self.embedding + self.hidden)
-            + self.gates * self.hidden * (inputs + self.layers * self.hidden),
+            + len(self.gates) * self.hidden * (inputs + self.layers * self.hidden),
             f"symbols={self.symbols:,}, embedding={self.embedding:,}, hidden={self.hidden:,}, layers={self.layers}",
         )
 
@@ -74,7 +74,7 @@ class GRUConfig(RNNConfig):
 
     reset: str = setting("after", "where the reset gate acts: after the product with the state (torch), or before it")
 
-    gates: ClassVar[int] = 3
+    gates: ClassVar[tuple[str, ...]] = ("sigmoid", "sigmoid", "tanh")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -85,7 +85,7 @@ class GRUConfig(RNNConfig):
 class LSTMConfig(RNNConfig):
     """The settings of an LSTM."""
 
-    gates: ClassVar[int] = 4
+    gates: ClassVar[tuple[str, ...]] = ("sigmoid", "sigmoid", "sigmoid", "tanh")
 
 
 class Layer(nn.Module):
@@ -93,9 +93,16 @@ class Layer(nn.Module):
 
     matrices: ClassVar[tuple[str, ...]] = ("input", "hidden")
 
-    def __init__(self, op: recurrence.Recurrence, gates: int, inputs: int, hidden: int, generator: torch.Generator):
+    def __init__(
+        self,
+        op: recurrence.Recurrence,
+        then: tuple[str, ...],
+        inputs: int,
+        hidden: int,
+        generator: torch.Generator,
+    ):
         super().__init__()
-        self.op = op
+        self.op, self.then, gates = op, then, len(then)
         self.input = fresh((gates * hidden, inputs), "kaiming", inputs, 1.0, generator)
         square = [fresh((hidden, hidden), "orthogonal", hidden, 1.0, generator) for _ in range(gates)]
         self.hidden = nn.Parameter(torch.cat([part.detach() for part in square]))
@@ -114,6 +121,31 @@ class Layer(nn.Module):
     def step(self, state: Float[Tensor, "B W"], x: Float[Tensor, "B G"]) -> Float[Tensor, "B W"]:
         """The state after one symbol more, from what it brings."""
         return self.op.step(state, x, *self._applied())
+
+    def maps(self) -> list[Map]:
+        """One for each gate, over the symbol and the state side by side."""
+        count, (inputs, hidden) = len(self.then), (self.input.shape[1], self.hidden.shape[1])
+        found = []
+        for i, (over_x, over_h, bias) in enumerate(
+            zip(*(p.detach().chunk(count) for p in (self.input, self.hidden, self.bias)))
+        ):
+            of_state = () if self.candidate is None or i < count - 1 else (self.candidate.detach(),)
+            found.append(Map((over_x, over_h), (bias, *of_state), self.then[i], inputs + hidden))
+        return found
+
+    def sums(self, inputs: tuple[Any, ...], output: Float[Tensor, "M W"]) -> Float[Tensor, "M G"]:
+        """What each gate's tanh or sigmoid was applied to when the layer was called with `inputs`, side by side."""
+        x, ids, start, turns = inputs
+        wide, last = self.hidden.shape[1], (len(self.then) - 1) * self.hidden.shape[1]
+        h = turns.states_before(torch.cat([start, output]))[:, :wide]
+        brought = linear(x if ids is None else x[ids], self.input, self.bias)
+        sums = brought + h @ self.hidden.t()
+        if self.op is recurrence.GRU:
+            product = h @ self.hidden[last:].t() + self.candidate
+            sums[:, last:] = brought[:, last:] + sums[:, :wide].sigmoid() * product
+        elif self.op is recurrence.GRU_BEFORE:
+            sums[:, last:] = brought[:, last:] + (sums[:, :wide].sigmoid() * h) @ self.hidden[last:].t()
+        return sums
 
     def _applied(self) -> tuple[Tensor, ...]:
         """What is applied to a state, in the op's order."""

@@ -135,8 +135,8 @@ class Block(nn.Module):
         self.qkv = Linear(width, 3 * width, generator=generator)
         self.merge = Linear(width, width, generator=generator, gain=added)
         self.norm_2 = norm(width)
-        self.up = Linear(width, wide, generator=generator)
-        self.gate = Linear(width, wide, generator=generator) if gated else None
+        self.up = Linear(width, wide, generator=generator, then="linear" if gated else "gelu", gain=1.0)
+        self.gate = Linear(width, wide, generator=generator, then="silu", gain=1.0) if gated else None
         self.down = Linear(wide, width, generator=generator, gain=added * GAINS["gelu"])
         self.dropout = Dropout(config.dropout)
 
@@ -182,7 +182,9 @@ class Transformer(LanguageModel[Cache]):
         generator = stream(seed, "weights")
         # Where the embedding gives the logits too, they must begin small; the first normalisation mends the rest.
         deviation = OUTPUT_SCALE / math.sqrt(config.width) if config.tie else 1.0
-        self.embedding = Embedding(config.symbols, config.width, generator=generator, deviation=deviation)
+        self.embedding = Embedding(
+            config.symbols, config.width, generator=generator, deviation=deviation, output=config.tie
+        )
         learnt = config.positions == "learnt"
         self.positions = (
             Embedding(config.context, config.width, generator=generator, deviation=deviation) if learnt else None

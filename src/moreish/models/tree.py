@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from moreish.errors import ConfigError
-from moreish.layers import GAINS, BatchNorm, Dropout, Embedding, Linear
+from moreish.layers import BatchNorm, Dropout, Embedding, Linear
 from moreish.models.model import WindowModel, check_share, check_size, check_whole, setting
 from moreish.ops.convolve import fuse
 from moreish.ops.pointwise import tanh
@@ -67,7 +67,7 @@ class Tree(WindowModel):
         self.embedding = Embedding(config.symbols, config.embedding, generator=generator)
         sizes = [config.embedding] + [config.hidden] * (config.levels - 1)
         self.hidden = nn.ModuleList(
-            Linear(2 * size, config.hidden, generator=generator, gain=GAINS["tanh"], bias=False) for size in sizes
+            Linear(2 * size, config.hidden, generator=generator, then="tanh", bias=False) for size in sizes
         )
         self.norms = nn.ModuleList(BatchNorm(config.hidden) for _ in self.hidden)
         self.dropout = Dropout(config.dropout)

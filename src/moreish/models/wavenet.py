@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from moreish.layers import GAINS, Dropout, Embedding, Linear
+from moreish.layers import Dropout, Embedding, Linear
 from moreish.models.model import LanguageModel, check_share, check_size, check_whole, setting
 from moreish.models.packing import pack
 from moreish.ops.arithmetic import add, take
@@ -65,13 +65,20 @@ class WaveNetConfig:
         return sum(self.dilations) + 1
 
 
+class Pair(Linear):
+    """A linear map of what stood before and what stands now, side by side."""
+
+    def forward(self, earlier: Float[Tensor, "*N K"], now: Float[Tensor, "*N K"]) -> Float[Tensor, "*N D"]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return convolve_pair(earlier, now, self.weight, self.bias)
+
+
 class Layer(nn.Module):
     """z = gated(pairs of x): adds W z to x, and another W z to the skip connections."""
 
     def __init__(self, config: WaveNetConfig, last: bool, generator: torch.Generator):
         super().__init__()
         width = config.width
-        self.gated = Linear(2 * width, 2 * width, generator=generator)
+        self.gated = Pair(2 * width, 2 * width, generator=generator, then=("tanh", "sigmoid"), gain=1.0)
         self.residual = None if last else Linear(width, width, generator=generator)
         self.skip = Linear(width, config.skip, generator=generator)
         self.dropout = Dropout(config.dropout)
@@ -80,7 +87,7 @@ class Layer(nn.Module):
         self, x: Float[Tensor, "*N D"], earlier: Float[Tensor, "*N D"]
     ) -> tuple[Float[Tensor, "*N D"], Float[Tensor, "*N K"]]:
         """The next layer's x, and what goes to the skip connections."""
-        z = self.dropout(gated(convolve_pair(earlier, x, self.gated.weight, self.gated.bias)))
+        z = self.dropout(gated(self.gated(earlier, x)))
         return x if self.residual is None else add(x, self.residual(z)), self.skip(z)
 
 
@@ -94,7 +101,7 @@ class WaveNet(LanguageModel[tuple[Tensor, ...]]):
         self.embedding = Embedding(config.symbols, config.width, generator=generator)
         count = len(config.dilations)
         self.layers = nn.ModuleList(Layer(config, i == count - 1, generator) for i in range(count))
-        self.mix = Linear(config.skip, config.skip, generator=generator, gain=GAINS["relu"])
+        self.mix = Linear(config.skip, config.skip, generator=generator, then="relu")
         self.output = Linear(config.skip, config.symbols, generator=generator, output=True)
 
     def begin(self, batch: int) -> tuple[Tensor, ...]:

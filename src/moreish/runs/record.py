@@ -57,6 +57,17 @@ class RecipeSection(_Strict):
     precision: Literal["float32", "bfloat16"] = "float32"
     compile: bool = False
     by_hand: bool = False
+    initialization: Literal[
+        "default",
+        "kaiming",
+        "xavier",
+        "lsuv",
+        "over-confident",
+        "softmax-mended",
+        "tanh-mended",
+        "kaiming-lecture",
+        "batchnorm",
+    ] = "default"
     seed: int = Field(ge=0, lt=2**63)
     split: Literal["unique", "lecture", "none"]
     split_seed: int = Field(ge=0, lt=2**63)

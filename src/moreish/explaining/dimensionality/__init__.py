@@ -1,0 +1,1 @@
+"""The curse of dimensionality on a list: contexts, distances, neighbours, and the work they make."""
