@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from moreish.exchange.makemore import import_makemore
+    from moreish.explaining.batchnorm.chapter import BatchNormFound, explain_batchnorm
     from moreish.explaining.bigram.walk import Bigram, explain_bigram
     from moreish.explaining.broadcasting.explanation import Broadcasting, explain_broadcasting
     from moreish.explaining.convolution.walk import Convolution, explain_convolution
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from moreish.explaining.grading.grader import grade, grade_file
     from moreish.explaining.grading.grades import Grade
     from moreish.explaining.grains.backprop import Backprop, backprop
+    from moreish.explaining.optimizability.chapter import Optimizability, explain_optimizability
     from moreish.explaining.initialization.flow import Initialization, initialization
     from moreish.explaining.minibatch.minibatch import Minibatch, explain_minibatch
     from moreish.explaining.taping.tape import Tape, tape
@@ -75,6 +77,7 @@ _HOMES = {
         "RunExists RunLocked StorageError UsageError"
     ),
     "moreish.exchange.makemore": "import_makemore",
+    "moreish.explaining.batchnorm.chapter": "BatchNormFound explain_batchnorm",
     "moreish.explaining.grains.backprop": "Backprop backprop",
     "moreish.explaining.broadcasting.explanation": "Broadcasting explain_broadcasting",
     "moreish.explaining.dimensionality.dimensionality": "Dimensionality explain_dimensionality",
@@ -83,6 +86,7 @@ _HOMES = {
     "moreish.explaining.exercises": "exercise",
     "moreish.explaining.grading.grader": "grade grade_file",
     "moreish.explaining.grading.grades": "Grade",
+    "moreish.explaining.optimizability.chapter": "Optimizability explain_optimizability",
     "moreish.explaining.minibatch.minibatch": "Minibatch explain_minibatch",
     "moreish.explaining.initialization.flow": "Initialization initialization",
     "moreish.explaining.taping.tape": "Tape tape",
@@ -117,6 +121,7 @@ __all__ = [
     "Alphabet",
     "AlphabetError",
     "Backprop",
+    "BatchNormFound",
     "Bigram",
     "Broadcasting",
     "CheckpointError",
@@ -145,6 +150,7 @@ __all__ = [
     "Minibatch",
     "MoreishError",
     "Op",
+    "Optimizability",
     "ReadOptions",
     "Recipe",
     "RunError",
@@ -170,6 +176,8 @@ __all__ = [
     "evaluate",
     "events",
     "exercise",
+    "explain_batchnorm",
+    "explain_optimizability",
     "explain_bigram",
     "explain_broadcasting",
     "explain_convolution",

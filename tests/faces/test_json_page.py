@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from hurried import hurry_batchnorm, hurry_optimizability
 from moreish.explaining.bessel import correction as bessel
 from moreish.explaining.bessel import measures as bessel_measures
 from moreish.explaining.bigram import convexity
@@ -63,6 +64,8 @@ CASES = {
     "exercise check": ["exercise", "check", "FILLED"],
     "init": ["init", "minerals", "--depth", "3", "--width", "4"],
     "explain tape": ["explain", "tape", "EXPRESSION"],
+    "explain batchnorm": ["explain", "batchnorm", "minerals"],
+    "explain optimizability": ["explain", "optimizability", "minerals"],
     "explain bessel": ["explain", "bessel", "minerals"],
     "explain broadcasting": ["explain", "broadcasting", "(27,27) / (27,)"],
     "explain dimensionality": ["explain", "dimensionality", "minerals"],
@@ -79,6 +82,8 @@ CASES = {
 def test_the_page_names_every_key_and_no_other(section, bigram, foreign, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("MOREISH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(choose, "LEAST_LINES", 1000)  # an n-gram model, at once
+    hurry_batchnorm(monkeypatch)
+    hurry_optimizability(monkeypatch)
     monkeypatch.setattr(bessel, "STEPS", 2)
     monkeypatch.setattr(bessel, "SEEDS", 1)
     monkeypatch.setattr(bessel_measures, "DRAWN", bessel_measures.AT_ONCE)  # one lot, in place of sixteen
