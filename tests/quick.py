@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+
+import jaxtyping
 
 from moreish.learning.fit import fit
 from moreish.learning.recipe import Trained
@@ -29,3 +33,16 @@ def quick(corpus: Corpus, model: str, **asked: Any) -> Trained:
     """A model of the catalog, learnt a little: by counting, or a few steps of a small network."""
     few = {"steps": 5} if model in NETWORKS and "closed_form" not in asked else {}
     return fit(corpus, model, **{**few, **SMALL.get(model, {}), **asked})
+
+
+@contextmanager
+def checked_before() -> Iterator[None]:
+    """Without the check of shapes and types, which takes most of a small model's time: for more of the same.
+
+    What runs in here must have run before outside of it, in the same test, on the same model and kind of batch.
+    """
+    jaxtyping.config.update("jaxtyping_disable", True)
+    try:
+        yield
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", False)

@@ -47,6 +47,7 @@ sys.exit(code)
     (["--help"], ""), (["more", "--help"], ""), (["--version"], ""), (["nosuch"], ""),
     (["inspect", "list.txt"], "numpy"), (["inspect", "names", "--json"], "numpy"), (["lists"], "numpy"),
     (["sample", "RUN", "-n", "2"], "numpy torch"),
+    (["train", "list.txt", "--model", "mlp", "--optimizer", "muon", "--steps", "2", "--run", "run"], "numpy torch"),
 ], ids=" ".join)  # fmt: skip
 def test_a_command_loads_no_more_than_it_needs(arguments, loaded, there, runs):
     """Torch costs a second or two; its compiler, which some innocent calls load, as much again."""

@@ -39,14 +39,24 @@ def first(trained, count: int = 200, settings=(), **how) -> Drawn:
     return next(draw_lines(trained.model, trained.alphabet, draw=make_draw(trained.model, *settings), **how))
 
 
+SPARSE = [name for name, entry in MODELS.items() if issubclass(entry.model, NGram)]
+"""Models of which it depends on DENSE_CELLS what is drawn from: nothing else reads it."""
+
+
 @pytest.fixture(params=["dense", "sparse"])
 def cells(request, monkeypatch):
     if request.param == "sparse":
         monkeypatch.setattr(ngram_module, "DENSE_CELLS", 0)
 
 
+def of_each(test):
+    """For every model of the catalog; with sparse tables too where a model may have them."""
+    kinds = [(name, kind) for kind in ("dense", "sparse") for name in (MODELS if kind == "dense" else SPARSE)]
+    return pytest.mark.parametrize("name, cells", kinds, indirect=["cells"])(test)
+
+
 @pytest.mark.parametrize("settings", [(), (0.5, None, None), (1.0, 3, None), (2.0, None, 0.9)], ids=str)
-@pytest.mark.parametrize("name", MODELS)
+@of_each
 def test_a_lines_nats_are_its_score_whatever_the_settings(name, settings, cells):
     trained = trained_on(name)
     drawn = first(trained, 60, settings)
@@ -68,7 +78,7 @@ def test_lines_of_any_kind_of_symbol_are_text_of_the_alphabet(name, symbols):
 
 
 @pytest.mark.parametrize("longest", [1, 2, 3, 5])
-@pytest.mark.parametrize("name", MODELS)
+@of_each
 def test_a_line_that_had_not_ended_is_cut_and_says_so(name, longest, cells):
     drawn = first(trained_on(name), 500, max_length=longest)
     lengths = np.array([len(text) for text in drawn.texts])
@@ -95,7 +105,7 @@ def test_the_share_of_cut_lines_is_what_the_model_gives_to_longer_ones():
     assert abs(share - (1 - ends)) < 5 * math.sqrt(ends * (1 - ends) / 10_000)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@of_each
 @pytest.mark.parametrize("prefix", ["e", "em", "new york", "éé", "vvv"])
 def test_a_prefix_begins_every_line_and_its_nats_count(name, prefix, cells):
     trained = trained_on(name)
@@ -135,7 +145,7 @@ def test_lengths_that_cannot_be_are_refused(value, types_unchecked):
         first(trained_on("bigram"), max_length=value)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@of_each
 def test_a_seed_decides_the_lines_and_the_next_batch_differs(name, cells):
     trained = trained_on(name)
     one, two, other = first(trained), first(trained), first(trained, seed=4)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from moreish.layers import hidden_matrices
-from moreish.learning.optimize import MATCH_ADAM, Muon, Optimizer, expected_tensors, orthogonal
+from moreish.learning.optimize import MATCH_ADAM, SGD, AdamW, Muon, Optimizer, expected_tensors, orthogonal
 from moreish.learning.schedule import rate_at
 from moreish.models.catalog import MODELS
 from moreish.randomness import stream
@@ -20,6 +20,23 @@ def gradients(model, seed: int) -> None:
     random = stream(seed, "gradients")
     for p in model.parameters():
         p.grad = torch.randn(p.shape, generator=random)
+
+
+@pytest.mark.parametrize("ours, theirs, asked", [
+    (SGD, torch.optim.SGD, {"momentum": 0.9, "weight_decay": 0.1}),
+    (AdamW, torch.optim.AdamW, {"betas": (0.9, 0.99), "fused": True, "weight_decay": 0.1}),
+])  # fmt: skip
+def test_what_torchs_compiler_is_kept_out_of_is_torchs_to_the_bit(ours, theirs, asked):
+    weights = [[torch.nn.Parameter(torch.randn(s, generator=stream(s, "w"))) for s in (3, 40)] for _ in range(2)]
+    one, other = ours(weights[0], lr=0.1, **asked), theirs(weights[1], lr=0.1, **asked)
+    for step in range(5):
+        for i, (p, q) in enumerate(zip(*weights)):
+            p.grad = torch.randn(p.shape, generator=stream(step, str(i)))
+            q.grad = p.grad.clone()
+        one.step(), other.step()
+    assert all(torch.equal(p, q) for p, q in zip(*weights))
+    assert one.state_dict()["state"].keys() == other.state_dict()["state"].keys()
+    assert [g.keys() for g in one.param_groups] == [g.keys() for g in other.param_groups]
 
 
 @pytest.mark.parametrize(

@@ -108,8 +108,10 @@ def test_dropout_draws_from_a_stream_of_its_own(corpus):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_network_learns_and_ends_below_knowing_nothing(name, corpus):
-    trained = fit(corpus, name, steps=60, batch=32, lr=0.3 if name == "one-layer" else 0.01)
-    found = [e for e in events(corpus, trained.recipe) if isinstance(e, Evaluated)][-1].evaluation
+    asked = {"steps": 60, "batch": 32, "lr": 0.3 if name == "one-layer" else 0.01}
+    *_, evaluated, finished = events(corpus, make_recipe(corpus, name, **asked))
+    assert isinstance(evaluated, Evaluated) and isinstance(finished, Finished)
+    found, trained = evaluated.evaluation, finished.trained
     assert found.nats_per_symbol < math.log(6) - 0.1 and 0 < found.copy_mass < 1
     assert not trained.model.training and all(p.grad is None for p in trained.model.parameters())
 

@@ -8,6 +8,7 @@ import shutil
 import signal
 import tomllib
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ from moreish.runs.place import READY, STAGE
 from moreish.runs.recording import record, resume, save
 from moreish.runs.tensors import expected
 from moreish.text.corpus import Corpus
-from quick import NETWORKS, SMALL
+from quick import NETWORKS, SMALL, checked_before
 
 KILLS = 200
 STEPS = 7
@@ -102,22 +103,25 @@ def test_a_training_killed_anywhere_goes_on_to_the_same_bits(name, corpus, tmp_p
     kills = 0
     wanted = -(-KILLS // len(NETWORKS))
     while kills < wanted:
-        where = tmp_path / "run"
-        shutil.rmtree(where, ignore_errors=True)
-        kills += killed(
-            lambda where=where: record(events(corpus, recipe), corpus, recipe, where), **(
-                {"at_event": draw.randrange(12)} if kills % 2 else {"at_operation": draw.randrange(70)}
-            )
-        )  # fmt: skip
-        while draw.random() < 0.3 and (where / "run.toml").exists():  # and killed again while going on
-            kills += killed(lambda where=where: resume(where), at_event=draw.randrange(6))
-        if not any((place / "run.toml").exists() for place in (where, where / STAGE, where / READY)):
-            with pytest.raises(RunError):  # before it was written down there is nothing to go on with
-                list(resume(where))
-            continue
-        for _ in resume(where):
-            pass
-        assert same(outcome(where), whole), f"{name}: killed {kills} times"
+        with nullcontext() if kills < wanted // 3 else checked_before():
+            kills += killed_and_gone_on_with(tmp_path / "run", corpus, recipe, draw, kills, whole)
+
+
+def killed_and_gone_on_with(where: Path, corpus, recipe, draw: random.Random, kills: int, whole: tuple) -> int:
+    """Kill one training, perhaps again while it goes on, and let it end; returns how often it was killed."""
+    shutil.rmtree(where, ignore_errors=True)
+    how = {"at_event": draw.randrange(12)} if kills % 2 else {"at_operation": draw.randrange(70)}
+    more = killed(lambda: record(events(corpus, recipe), corpus, recipe, where), **how)
+    while draw.random() < 0.3 and (where / "run.toml").exists():
+        more += killed(lambda: resume(where), at_event=draw.randrange(6))
+    if not any((place / "run.toml").exists() for place in (where, where / STAGE, where / READY)):
+        with pytest.raises(RunError):  # before it was written down there is nothing to go on with
+            list(resume(where))
+        return more
+    for _ in resume(where):
+        pass
+    assert same(outcome(where), whole), f"{recipe.model}: killed {kills + more} times"
+    return more
 
 
 def cut_off(corpus: Corpus, where: Path, name: str = "mlp", after=Saved, **asked):

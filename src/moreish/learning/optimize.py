@@ -6,6 +6,7 @@ the same to the bit.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,7 +25,28 @@ MATCH_ADAM = 0.2
 """Liu et al. 2025, section 2.2: an update of this root mean square an entry lets Muon and AdamW share a rate."""
 
 
-class Muon(torch.optim.Optimizer):
+class _Prompt(torch.optim.Optimizer):
+    """Torch's, without what it wraps around two methods for its compiler: that loads it, which takes a second or two.
+
+    Nothing here is compiled by it: a model's passes may be, an optimiser's steps are not.
+    """
+
+    add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
+
+
+class SGD(_Prompt, torch.optim.SGD):
+    """Torch's own, begun in no time."""
+
+    step = torch.no_grad()(inspect.unwrap(torch.optim.SGD.step))
+
+
+class AdamW(_Prompt, torch.optim.AdamW):
+    """Torch's own, begun in no time."""
+
+    step = torch.no_grad()(inspect.unwrap(torch.optim.AdamW.step))
+
+
+class Muon(_Prompt):
     """Momentum made orthogonal: every direction of a matrix is moved alike.
 
     Source: Jordan et al. 2024, Muon; the scale 0.2 sqrt(max(rows, columns)) from Liu et al. 2025, equation 4. Where we
@@ -77,9 +99,7 @@ class Optimizer:
         matrices = set(hidden_matrices(model)) if kind == "muon" else set()
         self.parts: list[torch.optim.Optimizer] = []
         if kind == "sgd":
-            self.parts.append(
-                torch.optim.SGD(self.named.values(), lr=0.0, momentum=momentum, weight_decay=weight_decay)
-            )
+            self.parts.append(SGD(self.named.values(), lr=0.0, momentum=momentum, weight_decay=weight_decay))
             return
         chosen = [p for name, p in self.named.items() if name in matrices]
         if chosen:
@@ -92,7 +112,7 @@ class Optimizer:
         ]
         groups = [group for group in groups if group["params"]]
         if groups:
-            self.parts.append(torch.optim.AdamW(groups, lr=0.0, betas=(0.9, beta2), eps=EPSILON, fused=True))
+            self.parts.append(AdamW(groups, lr=0.0, betas=(0.9, beta2), eps=EPSILON, fused=True))
 
     def step(self, lr: float) -> None:
         """One step at this learning rate, by the gradients that stand at the parameters."""

@@ -13,8 +13,6 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
-
 from moreish.errors import ConfigError, MoreishError, UsageError
 from moreish.learning.choose import choose_order
 from moreish.learning.evaluate import Evaluation, evaluate
@@ -129,8 +127,6 @@ def climb(
     names = check_request(time, models, seed)
     check_holds_out(corpus)
     standings = Standings(corpus, seed=seed)
-    if any(_is_timed(corpus, name) for name in names):
-        _load_optimizers()
     for number, name in enumerate(names, start=1):
         left = time - (clock.perf_counter() - began)
         share = share_of(corpus, names[number - 1 :], left)
@@ -180,11 +176,6 @@ def _is_timed(corpus: Corpus, name: str) -> bool:
     if name == "one-layer":
         return len(corpus.alphabet) > SMALL_ALPHABET
     return find_model(name).learns_by_gradient
-
-
-def _load_optimizers() -> None:
-    """Let torch load what its first optimiser loads (its compiler too): seconds that are no network's own."""
-    torch.optim.AdamW([torch.zeros(1, requires_grad=True)])
 
 
 def _rung(
