@@ -41,9 +41,9 @@ if TYPE_CHECKING:
     from moreish.explaining.grading.grader import grade, grade_file
     from moreish.explaining.grading.grades import Grade
     from moreish.explaining.grains.backprop import Backprop, backprop
-    from moreish.explaining.optimizability.chapter import Optimizability, explain_optimizability
     from moreish.explaining.initialization.flow import Initialization, initialization
     from moreish.explaining.minibatch.minibatch import Minibatch, explain_minibatch
+    from moreish.explaining.optimizability.chapter import Optimizability, explain_optimizability
     from moreish.explaining.taping.tape import Tape, tape
     from moreish.generating.sample import Line, Sample, sample
     from moreish.learning.doctor.diagnosis import Diagnosis, Doctor, diagnose, doctor
@@ -177,12 +177,12 @@ __all__ = [
     "events",
     "exercise",
     "explain_batchnorm",
-    "explain_optimizability",
     "explain_bigram",
     "explain_broadcasting",
     "explain_convolution",
     "explain_dimensionality",
     "explain_minibatch",
+    "explain_optimizability",
     "find_lr",
     "fit",
     "grade",

@@ -12,8 +12,8 @@ from moreish.faces.cli.explain_broadcasting import broadcasting
 from moreish.faces.cli.explain_convolution import convolution
 from moreish.faces.cli.explain_dimensionality import dimensionality
 from moreish.faces.cli.explain_losses import losses
-from moreish.faces.cli.explain_optimizability import optimizability
 from moreish.faces.cli.explain_minibatch import minibatch
+from moreish.faces.cli.explain_optimizability import optimizability
 from moreish.faces.cli.explain_tape import tape
 from moreish.faces.cli.layout import Group
 
