@@ -56,9 +56,18 @@ def check_plot(path: str) -> str:
     ending = PurePath(path).suffix.removeprefix(".").lower()
     if ending not in FORMATS:
         raise UsageError(f"--plot {path!r:.80} ends in none of: {', '.join(FORMATS)}. Give a file such as lr.png.")
-    if find_spec("matplotlib") is None:
-        raise UsageError("--plot needs matplotlib, which is not installed. Run: pip install 'moreish[plots]'")
+    check_matplotlib("--plot")
     return ending
+
+
+def check_matplotlib(flag: str) -> None:
+    """Refuse a flag that draws where nothing can be drawn.
+
+    Raises:
+        UsageError: matplotlib is not installed.
+    """
+    if find_spec("matplotlib") is None:
+        raise UsageError(f"{flag} needs matplotlib, which is not installed. Run: pip install 'moreish[plots]'")
 
 
 def rendered(figure: Figure, ending: str) -> bytes:

@@ -25,18 +25,21 @@ BESIDE = 6.0
 
 
 def embeddings_figure(
-    found: Embeddings, width: float = 7.0, height: float = 5.6, look: Look = LIGHT, any_font: bool = False
-) -> Figure:
+    found: Embeddings, width: float = 7.0, height: float = 5.6, look: Look = LIGHT, any_font: bool = False,
+    words: bool = True,
+) -> Figure:  # fmt: skip
     """Every symbol at its place, larger the more frequent, coloured by its class in the list.
 
     Args:
-        width, height: in inches.
+        width, height: in inches; a narrow paper, which has the legend beneath, is made as high as that takes.
         any_font: whether the reader's fonts will draw the letters, as in SVG; else those that matplotlib's own font
             lacks are given by their code.
+        words: whether the sentences stand beneath, or elsewhere.
     """
     from moreish.explaining.embedding.words import concluded
 
-    figure = new_figure(look, width, height)
+    beside = width >= BESIDE
+    figure = new_figure(look, width, height if beside else max(height, width * (1.6 if words else 1.25)))
     axes = figure.add_subplot()
     room = round(width * CHARACTERS_AN_INCH)
     places = found.by_frequency
@@ -61,10 +64,11 @@ def embeddings_figure(
     axes.set_aspect("equal", adjustable="datalim")  # near is near, whichever way
     how = "exactly" if found.method == "exact" else "by principal components"
     dress(axes, look, fill(f"{found.model}: the {found.layer} of its symbols, {how}", round(room * 0.7)), size=12)
-    _legend(axes, look, found, beside=width >= BESIDE)
+    _legend(axes, look, found, beside)
     _axes(axes, look, found)
-    said = fill(concluded(found), round(room * 1.15))
-    figure.supxlabel(said, color=look.ink, fontsize=9, x=0.01, ha="left")
+    if words:
+        said = fill(concluded(found), round(room * 1.15))
+        figure.supxlabel(said, color=look.ink, fontsize=9, x=0.01, ha="left")
     return figure
 
 

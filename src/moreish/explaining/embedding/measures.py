@@ -1,4 +1,4 @@
-"""The learnt symbols as points: in two dimensions, with their neighbours, and whether their groups are more than chance.
+"""The learnt symbols as points in two dimensions, their neighbours, and whether their groups are more than chance.
 
 Sources: Bengio et al. 2003, A Neural Probabilistic Language Model, section 1.1 (words as points in a space); Karpathy,
 makemore part 2 (the two-dimensional picture); Pearson 1901 for principal components. Neighbours are by Euclidean
