@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import logging
+import warnings
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import PurePath
@@ -76,7 +77,9 @@ def rendered(figure: Figure, ending: str) -> bytes:
 
     told: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
     out = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "moreish", "svg.fonttype": "none"}):
+    with matplotlib.rc_context({"svg.hashsalt": "moreish", "svg.fonttype": "none"}), warnings.catch_warnings():
+        # Letters that its own font lacks: in SVG the reader's fonts draw them.
+        warnings.filterwarnings("ignore", "Glyph .* missing")
         figure.savefig(out, format=ending, dpi=DOTS_AN_INCH, metadata=told.get(ending))
     return out.getvalue()
 

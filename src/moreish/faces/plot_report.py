@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from moreish.runs.reporting.run import Lengths
 
 DASHED = (0, (4, 3))
+MOST_BARS = 60
 MANY = 60
 """Points from which a curve is a line without marks."""
 
@@ -41,6 +42,7 @@ def curves_figure(found: Curves, width: float = 6.4, height: float = 4.2, look: 
     room = round(width * CHARACTERS_AN_INCH)
     dress(axes, look, fill("Loss by step", round(room * 0.65)), "step", "nats per symbol", size=12)
     axes.get_legend().set_loc("upper right")
+    axes.get_legend().set_bbox_to_anchor((1.0, 0.93))  # below the dashed line
     return figure
 
 
@@ -52,8 +54,11 @@ def lengths_figure(found: Lengths, width: float = 6.4, height: float = 3.2, look
     """
     figure = new_figure(look, width, height)
     axes = figure.add_subplot()
-    lengths = sorted(found.lengths)
-    axes.bar(lengths, [found.lengths[length] for length in lengths], width=0.85, color=look.blue)
+    low, high = min(found.lengths), max(found.lengths)
+    step = -(-(high - low + 1) // MOST_BARS)
+    firsts = range(low, high + 1, step)
+    heights = [sum(found.lengths.get(length, 0) for length in range(first, first + step)) for first in firsts]
+    axes.bar([first + (step - 1) / 2 for first in firsts], heights, width=0.85 * step, color=look.blue)
     dress(axes, look, "Lines of each length", "symbols in a line", "lines", grid="y", size=12)
     _whole_ticks(axes)
     return figure

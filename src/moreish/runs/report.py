@@ -31,6 +31,7 @@ class Report:
     """What is to be said of a run.
 
     `model` and `list` are what was trained on what, `run` its directory, `summary` both in a sentence.
+    """
 
     model: str
     list: str

@@ -53,7 +53,7 @@ def embeddings(
     if plot is not None:
         from moreish.faces.plot_embeddings import embeddings_figure
 
-        any_font = not plot.lower().endswith(".png")
+        any_font = plot.lower().endswith(".svg")
         write_figure(plot, partial(embeddings_figure, found, any_font=any_font), dark, quiet=json)
     if json:
         print_json(found.to_dict())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterable
 from functools import partial
 from html import escape
@@ -58,6 +59,11 @@ def said(text: str) -> str:
     return escape(printable(text))
 
 
+def _prose(text: str) -> str:
+    """Our own sentences; what stands between backticks is a command or a piece of code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", said(text))
+
+
 def _value(text: str) -> str:
     """A text of the list's or the model's own, whose direction of writing goes no further than itself."""
     return f"<bdi>{said(text)}</bdi>"
@@ -73,9 +79,9 @@ def _policy(style: str, body: str) -> str:
 def _section(section: Section, inline: Inline) -> str:
     name = said(section.name)
     head = f'<section id="{name}" aria-labelledby="{name}-title"><h2 id="{name}-title">{said(section.title)}</h2>'
-    head += f'<p class="quiet">{said(section.about)}</p>'
+    head += f'<p class="quiet">{_prose(section.about)}</p>'
     if section.missing:
-        return f'{head}<p class="unknown">{said(section.missing)}</p></section>\n'
+        return f'{head}<p class="unknown">{_prose(section.missing)}</p></section>\n'
     parts = [_picture(picture, section, inline) for picture in section.pictures]
     parts.append(_figures(section.figures))
     parts += [_table(table) for table in section.tables]
@@ -85,7 +91,7 @@ def _section(section: Section, inline: Inline) -> str:
 def _remarks(remarks: Iterable[Remark]) -> str:
     items = "".join(
         f'<li class="{said(remark.tone)}">{f"<b>{TONES[remark.tone]}:</b> " if TONES[remark.tone] else ""}'
-        f"{said(remark.text)}</li>"
+        f"{_prose(remark.text)}</li>"
         for remark in remarks
     )
     return f'<ul class="remarks">{items}</ul>' if items else ""
@@ -99,7 +105,7 @@ def _figures(figures: Iterable[Figure]) -> str:
         why = figure.explanation if known else f"{figure.explanation} Not known: {figure.unknown}"
         rows.append(
             f'<div><dt>{said(figure.label)}</dt><dd class="value{"" if known else " unknown"}">'
-            f'{value if known else said(figure.shown)}</dd><dd class="why">{said(why)}</dd></div>'
+            f'{value if known else said(figure.shown)}</dd><dd class="why">{_prose(why)}</dd></div>'
         )
     return f'<dl class="figures">{"".join(rows)}</dl>' if rows else ""
 
@@ -120,10 +126,10 @@ def _table(table: Table) -> str:
     )
     columns = "".join(
         f"<div><dt>{said(column.label)}{f' ({said(unit)})' if (unit := unit_shown(column.unit)) else ''}:</dt> "
-        f"<dd>{said(column.explanation)}</dd></div>"
+        f"<dd>{_prose(column.explanation)}</dd></div>"
         for column in table.columns
     )
-    about = f'<p class="why">{said(table.about)}</p>' if table.about else ""
+    about = f'<p class="why">{_prose(table.about)}</p>' if table.about else ""
     title = said(table.title)
     return (
         f'<div class="table"><h3>{title}</h3>{about}<div class="scroll" role="region" aria-label="{title}" '

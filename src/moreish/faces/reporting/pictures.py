@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from moreish.faces.plot import Look
 
-WIDTH = 4.6
+WIDTH = 4.4
 """Inches: on a telephone the letters of such a figure are as large as those around it."""
 
 

@@ -47,6 +47,7 @@ border-bottom:1px solid var(--edge)}
 .figures dd{margin:0}
 .figures .value{text-align:right;font-variant-numeric:tabular-nums}
 .figures .why{grid-column:1/-1;font-size:.875rem;line-height:1.45}
+.why{font-size:.875rem;line-height:1.45}
 .unknown{font-style:italic}
 figure{margin:0}
 figcaption{font-size:.875rem;line-height:1.45;margin-top:.4rem}
@@ -58,7 +59,7 @@ th,td{text-align:left;vertical-align:top;padding:.3rem .6rem;border-bottom:1px s
 tr:last-child td{border-bottom:0}
 th{background:var(--card);font-weight:600;white-space:nowrap}
 td.number,th.number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
-td.text{white-space:pre-wrap;overflow-wrap:anywhere;min-width:5rem}
+td.text{white-space:pre-wrap;overflow-wrap:anywhere;min-width:4rem}
 .columns{font-size:.8125rem;line-height:1.45;color:var(--quiet);margin:.4rem 0 0}
 .columns div{display:inline}
 .columns dt,.columns dd{display:inline;margin:0}

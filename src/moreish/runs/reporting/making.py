@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from moreish.errors import MoreishError
 from moreish.explaining.embedding.measures import Embeddings, embeddings
-from moreish.explaining.embedding.words import concluded, measured_by, seldom, trust, what
+from moreish.explaining.embedding.words import measured_by, read_so, seldom, trust, what
 from moreish.generating.sample import FEW_AT_ONCE, sample
 from moreish.learning.recipe import Trained
 from moreish.runs.reporting.section import Column, Picture, Remark, Section, Table, explained, figures_of, shortened
 from moreish.shapes import BOUNDARY_SIGN
+from moreish.text.alphabet import sign
 
 MOST_NEIGHBOURS = 30
 """Symbols whose neighbours are listed, the most frequent."""
@@ -29,9 +30,12 @@ class Novelty:
         "new", "share", "Of the drawn, how many stand nowhere in the list.", unknown="Nothing was drawn."
     )
     low: float | None = explained(
-        "from", "share", "The lower end of that share's 95 % interval (Wilson's).", unknown="Nothing was drawn."
+        "new, at least",
+        "share",
+        "The lower end of that share's 95 % interval (Wilson's).",
+        unknown="Nothing was drawn.",
     )
-    high: float | None = explained("to", "share", "Its upper end.", unknown="Nothing was drawn.")
+    high: float | None = explained("new, at most", "share", "Its upper end.", unknown="Nothing was drawn.")
     near: float | None = explained(
         "near copies", "share", "Of the new ones, how many are one edit from a line of the list.", unknown=NOT_KEPT
     )
@@ -120,7 +124,7 @@ def embeddings_section(trained: Trained) -> Section:
         found.width, None if found.shares is None else min(1.0, sum(found.shares)), found.start_share, found.moved,
         found.closeness, found.as_close,
     )  # fmt: skip
-    picture = Picture("places", "embeddings", "The symbols, where the network puts them", concluded(found), found)
+    picture = Picture("places", "embeddings", "The symbols, where the network puts them", read_so(found), found)
     return Section("embeddings", title, about, tuple(remarks), figures_of(figures), (_neighbours(found),), (picture,))
 
 
@@ -144,4 +148,4 @@ def _neighbours(found: Embeddings) -> Table:
 
 
 def _label(symbol: str, what: str) -> str:
-    return "blank" if what == "blank" else "␣" if symbol == " " else shortened(symbol, 20) or BOUNDARY_SIGN
+    return "blank" if what == "blank" else shortened(sign(symbol), 20) if symbol else BOUNDARY_SIGN

@@ -33,9 +33,9 @@ class Predicting:
     nats: float | None = explained(
         "loss", "nats per symbol", "Mean negative log-likelihood: how surprised it is by what comes. Lower is better."
     )
-    low: float | None = explained("from", "nats per symbol", "The lower end of the loss's 95 % interval (next row).")
+    low: float | None = explained("loss, at least", "nats per symbol", "The lower end of the loss's 95 % interval.")
     high: float | None = explained(
-        "to", "nats per symbol",
+        "loss, at most", "nats per symbol",
         "Its upper end, by drawing lines again with replacement: how much hangs on which lines were held out.",
     )  # fmt: skip
     bits: float | None = explained("in bits", "bits per symbol", "The same loss, divided by ln 2: yes-no questions.")
