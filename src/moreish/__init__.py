@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from moreish.exchange.makemore import import_makemore
+    from moreish.explaining.embedding.measures import Embeddings, embeddings
     from moreish.explaining.exercises import exercise
     from moreish.explaining.grading.grader import grade, grade_file
     from moreish.explaining.grading.grades import Grade
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from moreish.runs.directory import load
     from moreish.runs.ladder import Ladder, ladder
     from moreish.runs.recording import resume, save
+    from moreish.runs.report import Report, report
     from moreish.runs.standing import Comparison, Standing
     from moreish.text.alphabet import Alphabet
     from moreish.text.corpus import Corpus
@@ -68,6 +70,7 @@ _HOMES = {
         "RunExists RunLocked StorageError UsageError"
     ),
     "moreish.exchange.makemore": "import_makemore",
+    "moreish.explaining.embedding.measures": "Embeddings embeddings",
     "moreish.explaining.grains.backprop": "Backprop backprop",
     "moreish.explaining.exercises": "exercise",
     "moreish.explaining.grading.grader": "grade grade_file",
@@ -88,6 +91,7 @@ _HOMES = {
     "moreish.runs.directory": "load",
     "moreish.runs.ladder": "Ladder ladder",
     "moreish.runs.recording": "resume save",
+    "moreish.runs.report": "Report report",
     "moreish.runs.standing": "Comparison Standing",
     "moreish.text.alphabet": "Alphabet",
     "moreish.text.corpus": "Corpus",
@@ -108,6 +112,7 @@ __all__ = [
     "Comparison",
     "ConfigError",
     "Corpus",
+    "Embeddings",
     "Evaluated",
     "Evaluation",
     "Finished",
@@ -125,6 +130,7 @@ __all__ = [
     "Op",
     "ReadOptions",
     "Recipe",
+    "Report",
     "RunError",
     "RunExists",
     "RunLocked",
@@ -143,6 +149,7 @@ __all__ = [
     "by_hand",
     "check_model",
     "compare",
+    "embeddings",
     "evaluate",
     "events",
     "exercise",
@@ -155,6 +162,7 @@ __all__ = [
     "ladder",
     "load",
     "make_recipe",
+    "report",
     "resume",
     "sample",
     "save",

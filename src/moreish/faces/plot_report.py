@@ -41,8 +41,9 @@ def curves_figure(found: Curves, width: float = 6.4, height: float = 4.2, look: 
     axes.set_ylim(low - 0.06 * (high - low), high + 0.06 * (high - low))
     room = round(width * CHARACTERS_AN_INCH)
     dress(axes, look, fill("Loss by step", round(room * 0.65)), "step", "nats per symbol", size=12)
-    axes.get_legend().set_loc("upper right")
-    axes.get_legend().set_bbox_to_anchor((1.0, 0.93))  # below the dashed line
+    legend: Any = axes.get_legend()
+    legend.set_loc("upper right")
+    legend.set_bbox_to_anchor((1.0, 0.93))  # below the dashed line
     return figure
 
 

@@ -161,7 +161,7 @@ def embeddings(trained: Trained, *, by: By = "distance", neighbours: int = NEIGH
     )  # fmt: skip
 
 
-def principal(x: Float[Array, "N D"]) -> tuple[Float[Array, "K D"], Float[Array, " K"]]:
+def principal(x: Float[Array, "N D"]) -> tuple[Float[Array, "K D"], Float[Array, " S"]]:
     """The axes of largest variance, at most two, and all shares of variance; each axis points to where its largest
     entry is positive, so that the picture is the same each time."""
     _, sizes, axes = np.linalg.svd(x - x.mean(0), full_matrices=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
 
@@ -59,8 +60,12 @@ def _figures(figures: tuple[Figure, ...], width: int) -> RenderableType:
         return grid
     return Group(
         *(
-            Text.assemble(f"{figure.label}: ", _value(figure), (f"\n  {printable(_why(figure))}", "dim"))
+            part
             for figure in figures
+            for part in (
+                Text.assemble(f"{figure.label}: ", _value(figure)),
+                Padding(Text(printable(_why(figure)), "dim"), (0, 0, 0, 2)),
+            )
         )
     )
 
@@ -83,7 +88,7 @@ def _table(table: Table) -> list[RenderableType]:
     grid.add_row(*(Text(column.label, "dim") for column in table.columns))
     for row in table.rows:
         grid.add_row(*(Text(printable(cell)) for cell in table.shown(row)))
-    columns = "; ".join(
+    columns = " ".join(
         f"{column.label}{f' ({unit})' if (unit := unit_shown(column.unit)) else ''}: {column.explanation}"
         for column in table.columns
     )

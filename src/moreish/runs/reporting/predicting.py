@@ -76,7 +76,9 @@ def predicting_section(trained: Trained, events: Sequence[dict[str, Any]], step:
             said = str(error)
             return Section("predicting", TITLE, ABOUT, missing=said[:1].upper() + said[1:])
     part = found["part"]
-    unknown = dict.fromkeys(("nats", "bits", "perplexity"), "It is infinite: something came that was impossible to it.")
+    unknown: dict[str, str] = dict.fromkeys(
+        ("nats", "bits", "perplexity"), "It is infinite: something came that was impossible to it."
+    )
     unknown["copy_mass"] = "It was not measured."
     unknown["given_new"] = "It is infinite, or every line is one that it learnt."
     low = high = train = None

@@ -23,7 +23,8 @@ from moreish.text.alphabet import printable
 
 Value = int | float | str | bool | None
 LONGEST_TEXT = 80
-"""Characters of a line or a name that are shown."""
+"""Characters of a line or a name that a report takes in."""
+LONGEST_SHOWN = 500
 
 
 @dataclass(frozen=True)
@@ -190,11 +191,11 @@ def figures_of(record: Any, unknown: dict[str, str] | None = None) -> tuple[Figu
 
 
 def shown(value: Value, unit: str = "", places: int = 4) -> str:
-    """A value as people read it. A share is given in per cent; texts have no control characters and are not long."""
+    """A value as people read it. A share is given in per cent; texts have no control characters."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, str):
-        return printable(shortened(value))
+        return printable(shortened(value, LONGEST_SHOWN))
     if isinstance(value, int):
         return f"{value:,}"
     assert value is not None
