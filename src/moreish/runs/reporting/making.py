@@ -16,7 +16,7 @@ from moreish.text.alphabet import sign
 MOST_NEIGHBOURS = 30
 """Symbols whose neighbours are listed, the most frequent."""
 DRAWN = FEW_AT_ONCE
-"""Lines drawn to know how new they are; the first of them are those that `moreish sample` shows."""
+"""Lines drawn to know how new they are; fewer are shown, those that `moreish sample --seed 0` gives."""
 NOT_KEPT = "The run kept no lines to compare with."
 
 
@@ -25,7 +25,7 @@ class Novelty:
     """How new what it makes is."""
 
     seed: int = explained("seed", "", "The same seed gives the same lines.")
-    drawn: int = explained("drawn", "lines", "Lines drawn, the ones shown among them.")
+    drawn: int = explained("drawn", "lines", "Lines drawn to know how new they are; fewer are shown.")
     new: float | None = explained(
         "new", "share", "Of the drawn, how many stand nowhere in the list.", unknown="Nothing was drawn."
     )
@@ -82,6 +82,7 @@ def samples_section(trained: Trained, seed: int, count: int) -> Section:
     """Lines that it makes, each with an honest word on where it comes from."""
     title, about = "What it makes", "Lines drawn from it as it is, and whether each is new."
     try:
+        lines = sample(trained, count, seed=seed).lines
         found = sample(trained, max(count, DRAWN), seed=seed)
     except MoreishError as error:
         return Section("samples", title, about, missing=f"Nothing could be drawn: {error}")
@@ -95,11 +96,9 @@ def samples_section(trained: Trained, seed: int, count: int) -> Section:
         Column("near", "one edit from", "The line of the list that a near copy is near to."),
         Column("nats", "nats", "How surprising it finds its own line; fewer are likelier.", "nats", 1),
     )
-    rows = tuple(
-        (shortened(x.text), x.origin, shortened(x.near) if x.near else None, x.nats) for x in found.lines[:count]
-    )
+    rows = tuple((shortened(x.text), x.origin, shortened(x.near) if x.near else None, x.nats) for x in lines)
     remarks = []
-    cut = sum(line.cut for line in found.lines[:count])
+    cut = sum(line.cut for line in lines)
     if cut:
         remarks.append(Remark("warning", f"{cut} of the lines shown had not ended at twice the longest line's length."))
     unknown = {"near": "Nothing new was drawn."} if trained.hashes is None else {}

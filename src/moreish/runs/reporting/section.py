@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from moreish.text.alphabet import printable
 
@@ -82,6 +82,7 @@ class Table:
         ]
 
 
+@runtime_checkable
 class Drawable(Protocol):
     """What a picture shows."""
 
