@@ -45,7 +45,7 @@ def embeddings_figure(
     places = found.by_frequency
     named, dots = places[:MOST_NAMED], places[MOST_NAMED:]
     colours = (look.red, look.blue, look.green, look.violet, look.orange)
-    axes.scatter([p.x for p in places], [p.y for p in places], s=0)  # the axes reach all of them
+    axes.scatter([p.x for p in places], [p.y for p in places], s=0, color=look.paper)  # the axes reach all of them
     axes.scatter([p.x for p in dots], [p.y for p in dots], s=7, color=look.faint, alpha=0.5, lw=0)
     most = max((p.times or 1 for p in places), default=1)
     for place in named:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from moreish.errors import UsageError
+from moreish.randomness import stream_seed
 from moreish.runs.directory import count_looks, load_with_step, read_events, read_run
 from moreish.runs.place import EVENTS_FILE
 from moreish.runs.reporting.inside import verdicts_section, vitals_section
@@ -81,10 +82,11 @@ def report(
     Raises:
         RunError: it is no run, or a line of its events is damaged.
         CheckpointError: no checkpoint in it is whole.
-        UsageError: a number of lines that means nothing.
+        UsageError: a seed or a number of lines that means nothing.
     """
     if isinstance(lines, bool) or not isinstance(lines, int) or not 1 <= lines <= MOST_LINES:
         raise UsageError(f"lines={lines!r:.40} is not a whole number from 1 to {MOST_LINES:,}. Use 20, say.")
+    stream_seed(seed, "report")  # refuses what is no seed
     record = read_run(run)
     trained, step = load_with_step(run)
     events = read_events(run)
