@@ -22,10 +22,15 @@ from moreish.text.alphabet import printable
 
 if TYPE_CHECKING:
     from moreish.runs.report import Report
-    from moreish.runs.reporting.section import Figure, Picture, Remark, Section, Table
+    from moreish.runs.reporting.section import Figure, Picture, Remark, Section, Table, Value
 
 TONES = {"good": "Good", "plain": "", "warning": "Note"}
 """A remark's tone in a word, for those who do not see its colour."""
+
+WIDE = 5
+"""Columns from which a table runs across the page."""
+PROSE = 36
+"""Characters from which a cell is a sentence rather than a word."""
 
 
 def page(report: Report) -> str:
@@ -111,8 +116,8 @@ def _figures(figures: Iterable[Figure]) -> str:
 
 
 def _table(table: Table) -> str:
-    numeric = [all(not isinstance(row[i], str) for row in table.rows) for i in range(len(table.columns))]
-    kinds = ["number" if each else "text" for each in numeric]
+    kinds = [_kind([row[i] for row in table.rows]) for i in range(len(table.columns))]
+    wide = len(table.columns) >= WIDE or "text prose" in kinds
     head = "".join(
         f'<th scope="col" class="{kind}">{said(column.label)}</th>' for column, kind in zip(table.columns, kinds)
     )
@@ -132,10 +137,17 @@ def _table(table: Table) -> str:
     about = f'<p class="why">{_prose(table.about)}</p>' if table.about else ""
     title = said(table.title)
     return (
-        f'<div class="table"><h3>{title}</h3>{about}<div class="scroll" role="region" aria-label="{title}" '
-        f'tabindex="0"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+        f'<div class="table{" wide" if wide else ""}"><h3>{title}</h3>{about}'
+        f'<div class="scroll" role="region" aria-label="{title}" tabindex="0">'
+        f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
         f'<dl class="columns">{columns}</dl></div>'
     )
+
+
+def _kind(cells: Iterable[Value]) -> str:
+    """How a column is set: numbers to the right, long texts with room to run in."""
+    texts = [cell for cell in cells if isinstance(cell, str)]
+    return "number" if not texts else "text prose" if max(map(len, texts)) > PROSE else "text"
 
 
 def _picture(picture: Picture, section: Section, inline: Inline) -> str:

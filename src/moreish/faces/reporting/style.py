@@ -59,7 +59,9 @@ th,td{text-align:left;vertical-align:top;padding:.3rem .6rem;border-bottom:1px s
 tr:last-child td{border-bottom:0}
 th{background:var(--card);font-weight:600;white-space:nowrap}
 td.number,th.number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
-td.text{white-space:pre-wrap;overflow-wrap:anywhere;min-width:4rem}
+td.text{white-space:pre-wrap;overflow-wrap:normal}
+td.prose{min-width:13rem;overflow-wrap:break-word}
+.table.wide{column-span:all;padding-top:1rem}
 .columns{font-size:.8125rem;line-height:1.45;color:var(--quiet);margin:.4rem 0 0}
 .columns div{display:inline}
 .columns dt,.columns dd{display:inline;margin:0}
@@ -67,7 +69,7 @@ td.text{white-space:pre-wrap;overflow-wrap:anywhere;min-width:4rem}
 .columns dd::after{content:" "}
 footer{border-top:1px solid var(--edge);margin-top:2.5rem;padding-top:1rem;padding-bottom:2.5rem;font-size:.875rem}
 @media print{
-body{font-size:10pt}nav{display:none}a{color:inherit}
+html{font-size:10pt}body{font-size:1rem}nav{display:none}a{color:inherit}
 .scroll{overflow:visible;border-radius:0}.body{columns:2 20rem}
 section{break-inside:auto}h2,h3{break-after:avoid}
 }
