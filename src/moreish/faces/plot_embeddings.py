@@ -20,6 +20,8 @@ MOST_NAMED = 80
 LARGEST, SMALLEST = 17.0, 8.5
 """Points: the size of the most and of the least frequent symbol."""
 NAMED_IN_LEGEND = 8
+LONGEST_IN_LEGEND = 24
+"""Characters of symbols."""
 BESIDE = 6.0
 """Inches of paper from which the legend stands beside the picture."""
 
@@ -47,6 +49,7 @@ def embeddings_figure(
     colours = (look.red, look.blue, look.green, look.violet, look.orange)
     axes.scatter([p.x for p in places], [p.y for p in places], s=0, color=look.paper)  # the axes reach all of them
     axes.scatter([p.x for p in dots], [p.y for p in dots], s=7, color=look.faint, alpha=0.5, lw=0)
+    words_too = found.kind == "words"
     most = max((p.times or 1 for p in places), default=1)
     for place in named:
         colour = look.ink if place.group is None else colours[place.group - 1]
@@ -54,7 +57,7 @@ def embeddings_figure(
             colour = look.faint
         name = _drawable(place_label(place), any_font)
         axes.text(
-            place.x, place.y, name, color=colour, fontsize=_size(place, most, len(name)), weight="bold", ha="center",
+            place.x, place.y, name, color=colour, fontsize=_size(place, most, words_too), weight="bold", ha="center",
             va="center", parse_math=False, clip_on=True,
         )  # fmt: skip
     for group in sorted({p.group for p in named if p.group is not None}):
@@ -72,19 +75,22 @@ def embeddings_figure(
     return figure
 
 
-def _size(place: Place, most: int, length: int) -> float:
+def _size(place: Place, most: int, words_too: bool) -> float:
+    """Points; less where symbols are as long as words are, which would cover one another."""
     if place.what == "blank":
         return SMALLEST
     share = (max(place.times or 0, 1) / max(most, 1)) ** 0.35
     size = SMALLEST + (LARGEST - SMALLEST) * share
-    return size if length <= 2 else max(SMALLEST - 1.5, size * 0.62)
+    return size if not words_too else max(SMALLEST - 1.5, size * 0.62)
 
 
 def _class_name(found: Embeddings, group: int, any_font: bool) -> str:
     """The class by its symbols, so that it is known without its colour."""
     symbols = (found.groups or [])[group - 1]
-    shown = " ".join(_drawable(label(symbol), any_font) for symbol in symbols[:NAMED_IN_LEGEND])
-    return f"{shown} …" if len(symbols) > NAMED_IN_LEGEND else shown
+    names = [_drawable(label(symbol), any_font) for symbol in symbols[:NAMED_IN_LEGEND]]
+    while len(names) > 1 and sum(map(len, names)) > LONGEST_IN_LEGEND:
+        names.pop()
+    return " ".join(names) + (" …" if len(symbols) > len(names) else "")
 
 
 def _legend(axes: Any, look: Look, found: Embeddings, beside: bool) -> None:
