@@ -20,9 +20,9 @@ from moreish.runs.directory import load, read_events, record_look
 from moreish.runs.recording import record
 from moreish.runs.report import report
 from moreish.runs.reporting import learning, making, predicting, run
-from moreish.runs.reporting.inside import NO_VITALS, verdicts_section, vitals_section
+from moreish.runs.reporting.inside import COUNTED, NO_VITALS, verdicts_section, vitals_section
 from moreish.runs.reporting.learning import read_curves
-from moreish.runs.reporting.section import Column, Section, Table, explained, figures_of, shown
+from moreish.runs.reporting.section import Column, Picture, Section, Table, explained, figures_of, shown
 from moreish.text.corpus import Corpus
 from moreish.text.hygiene import inspect_lines
 
@@ -127,7 +127,7 @@ def test_every_number_is_explained(places):
 
 
 MISSING = {
-    "ngram": {"learning": "fitted by counting", "vitals": "fitted by counting", "verdicts": "has not looked",
+    "ngram": {"learning": "fitted by counting", "vitals": COUNTED[:30], "verdicts": "has not looked",
               "embeddings": "has no embedding"},
     "one-layer": {"vitals": NO_VITALS[:30], "verdicts": "has not looked"},
     "few": {"learning": "fitted by counting", "embeddings": "has no embedding"},
@@ -227,23 +227,25 @@ def test_vitals_as_they_are_written_down():
         "event": "watched", "step": 40, "sites": [site(), site(site="<b>", saturated=float("nan"))], "norms": [],
         "parameters": [{"name": "w", "data": {"deviation": 1.0}, "gradient_to_data": 0.1, "update_to_data": -3.1}],
     }  # fmt: skip
-    section = vitals_section([{"step": 20}, watched])
+    drawn = Picture("all", "vitals", "All", "All of them.", read_curves([], 3))
+    section = vitals_section([{"step": 20}, watched], pictures=(drawn,))
     assert [figure.value for figure in section.figures] == [2, 40]
     sites, parameters = section.tables
     assert sites.rows[0] == ("hidden.0", 0.1, 0.6, 0.02, None, None) and sites.rows[1][3] is None
     assert parameters.rows == (("w", 1.0, 0.1, -3.1),)
-    assert vitals_section([]).missing == NO_VITALS and "counting" in vitals_section([], counted=True).missing
+    assert section.pictures == (drawn,)
+    assert vitals_section([]).missing == NO_VITALS and vitals_section([], COUNTED).missing == COUNTED
 
 
 def test_verdicts_as_the_doctor_gives_them():
-    finding = {"fault": "saturated", "where": "hidden.0", "evidence": 0.4, "threshold": 0.05, "confidence": 0.9,
+    finding = {"fault": "saturated", "where": "hidden.0", "evidence": "40 % of tanh", "number": 0.4, "threshold": 0.05, "confidence": 0.9,
                "fix": "--gain 5/3"}  # fmt: skip
     section = verdicts_section([finding])
-    assert section.tables[0].rows == (("saturated", "hidden.0", 0.4, 0.05, 0.9, "--gain 5/3"),)
-    assert "saturated" in section.remarks[0].text and section.tables[0].shown(section.tables[0].rows[0])[4] == "90.0 %"
+    assert section.tables[0].rows == (("saturated", "hidden.0", "40 % of tanh", 0.4, 0.05, 0.9, "--gain 5/3"),)
+    assert "saturated" in section.remarks[0].text and section.tables[0].shown(section.tables[0].rows[0])[5] == "90.0 %"
     healthy = verdicts_section([])
     assert healthy.figures[0].value == 0 and healthy.remarks[0].text == "No fault found."
-    assert verdicts_section(None, "Too few lines.").missing == "Too few lines."
+    assert verdicts_section("Too few lines.").missing == "Too few lines."
 
 
 def test_a_report_takes_the_doctor_s_word(places):

@@ -14,7 +14,7 @@ from moreish.errors import UsageError
 from moreish.randomness import stream_seed
 from moreish.runs.directory import count_looks, load_with_step, read_events, read_run
 from moreish.runs.place import EVENTS_FILE
-from moreish.runs.reporting.inside import verdicts_section, vitals_section
+from moreish.runs.reporting.inside import COUNTED, NO_VITALS, NOT_LOOKED, verdicts_section, vitals_section
 from moreish.runs.reporting.learning import learning_section
 from moreish.runs.reporting.making import embeddings_section, samples_section
 from moreish.runs.reporting.predicting import predicting_section
@@ -69,7 +69,7 @@ class Report:
 
 
 def report(
-    run: str | Path, *, seed: int = 0, lines: int = LINES, findings: Sequence[Mapping[str, Any]] | None = None
+    run: str | Path, *, seed: int = 0, lines: int = LINES, findings: Sequence[Mapping[str, Any]] | str = NOT_LOOKED
 ) -> Report:
     """Measure a run for its report.
 
@@ -77,7 +77,7 @@ def report(
         run: its directory.
         seed: of the lines that it makes; the same seed gives the same report.
         lines: how many of those are shown.
-        findings: what the training doctor found, as plain values; None: it has not looked.
+        findings: what the training doctor found, as plain values; or a sentence on why it has not looked.
 
     Raises:
         RunError: it is no run, or a line of its events is damaged.
@@ -90,12 +90,11 @@ def report(
     record = read_run(run)
     trained, step = load_with_step(run)
     events = read_events(run)
-    watched = [event for event in events if event.get("event") == "watched"]
     sections = (
         list_section(trained),
         learning_section(trained, events, step),
         predicting_section(trained, events, step, str(Path(run) / EVENTS_FILE)),
-        vitals_section(watched, counted=trained.model.fitted_by_counting),
+        vitals_section([], COUNTED if trained.model.fitted_by_counting else NO_VITALS),
         verdicts_section(findings),
         samples_section(trained, seed, lines),
         embeddings_section(trained),

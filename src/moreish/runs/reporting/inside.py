@@ -9,50 +9,52 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from moreish.runs.reporting.section import Column, Figure, Remark, Section, Table, Value
+from moreish.runs.reporting.section import Column, Figure, Picture, Remark, Section, Table, Value
 
 VITALS = ("vitals", "Its vitals", "What passed through the network while it learnt, and what came back.")
 VERDICTS = ("verdicts", "Verdicts", "What the training doctor found: the fault, by which number, and what mends it.")
 NO_VITALS = "This run wrote no vitals down: it was trained without them, or by a version that had none."
+COUNTED = "It was fitted by counting, so nothing passes through it and no gradient back."
 NOT_LOOKED = "The training doctor has not looked at this run."
 
 
-def vitals_section(watched: Sequence[Mapping[str, Any]], counted: bool = False) -> Section:
-    """The last vitals that were written down, as tables.
+def vitals_section(
+    readings: Sequence[Mapping[str, Any]], missing: str = NO_VITALS, pictures: tuple[Picture, ...] = ()
+) -> Section:
+    """The last vitals that were written down, as tables, and what is drawn of all of them.
 
     Args:
-        watched: each as `Vitals.to_dict()` has it: step, loss, unsure, sites, parameters, norms.
-        counted: whether the model was fitted by counting, so that there are none to have.
+        readings: oldest first, each as `Vitals.to_dict()` has it: step, loss, unsure, sites, parameters, norms.
+        missing: why there are none, where there are none.
     """
-    if counted:
-        return Section(*VITALS, missing="It was fitted by counting, so nothing passes through it and no gradient back.")
-    if not watched:
-        return Section(*VITALS, missing=NO_VITALS)
-    last = watched[-1]
+    if not readings:
+        return Section(*VITALS, missing=missing)
+    last = readings[-1]
     figures = (
-        Figure("watched", "watched", len(watched), "times", "How often its vitals were taken while it learnt."),
+        Figure("watched", "watched", len(readings), "times", "How often its vitals were taken while it learnt."),
         Figure("step", "at step", _number(last.get("step")), "", "The tables below are of this step.", "Not said."),
     )
     tables = [table for table in (_sites(last), _parameters(last), _norms(last)) if table.rows]
-    return Section(*VITALS, figures=figures, tables=tuple(tables))
+    return Section(*VITALS, figures=figures, tables=tuple(tables), pictures=pictures)
 
 
-def verdicts_section(findings: Sequence[Mapping[str, Any]] | None, missing: str = NOT_LOOKED) -> Section:
-    """What the doctor found, most likely first; None: it has not looked, and `missing` says why.
+def verdicts_section(findings: Sequence[Mapping[str, Any]] | str) -> Section:
+    """What the doctor found, most likely first; or why it has not looked, in a sentence.
 
     Args:
-        findings: each with fault, where, evidence, threshold, confidence and fix.
+        findings: each with fault, where, evidence, number, threshold, confidence and fix.
     """
-    if findings is None:
-        return Section(*VERDICTS, missing=missing)
+    if isinstance(findings, str):
+        return Section(*VERDICTS, missing=findings)
     count = Figure("faults", "faults", len(findings), "", "How many faults the doctor names; none is the best of them.")
     if not findings:
         return Section(*VERDICTS, (Remark("good", "No fault found."),), (count,))
     columns = (
         Column("fault", "fault", "What is wrong, by its name."),
         Column("where", "where", "The layer, parameter or part of the list."),
-        Column("evidence", "evidence", "The number that shows it."),
-        Column("threshold", "threshold", "The number that it is held against."),
+        Column("evidence", "evidence", "What shows it."),
+        Column("number", "number", "The number in it.", "", 3),
+        Column("threshold", "threshold", "The number that it is held against.", "", 3),
         Column("confidence", "confidence", "How sure the doctor is.", "share"),
         Column("fix", "fix", "The smallest thing that mends it: a flag or a line of code."),
     )
