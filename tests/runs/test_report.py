@@ -238,7 +238,8 @@ def test_vitals_as_they_are_written_down():
 
 
 def test_verdicts_as_the_doctor_gives_them():
-    finding = {"fault": "saturated", "where": "hidden.0", "evidence": "40 % of tanh", "number": 0.4, "threshold": 0.05, "confidence": 0.9,
+    finding = {"fault": "saturated", "where": "hidden.0", "evidence": "40 % of tanh", "number": 0.4, "threshold": 0.05,
+               "confidence": 0.9,
                "fix": "--gain 5/3"}  # fmt: skip
     section = verdicts_section([finding])
     assert section.tables[0].rows == (("saturated", "hidden.0", "40 % of tanh", 0.4, 0.05, 0.9, "--gain 5/3"),)
