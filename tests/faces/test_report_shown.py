@@ -8,6 +8,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -274,6 +275,21 @@ def test_each_kind_of_picture_can_be_drawn_both_ways(reports):
                 for text in (axes._left_title, axes.xaxis.label, axes.yaxis.label):
                     box = text.get_window_extent()
                     assert box.x0 >= -1 and box.x1 <= figure.bbox.x1 + 1, text.get_text()
+
+
+def test_a_picture_may_have_a_wide_drawing_too_and_the_page_shows_one_of_them(reports, pages, monkeypatch):
+    pytest.importorskip("matplotlib")
+    from moreish.faces.plot_report import curves_figure
+    from moreish.faces.reporting.page import page
+
+    drawing = replace(DRAWINGS["curves"], wide=lambda data, look: curves_figure(data, 9.0, 3.0, look))
+    monkeypatch.setitem(DRAWINGS, "curves", drawing)
+    reader, before = Reader(page(reports["plain"])), Reader(pages["plain"])
+    assert reader.values("class").count("drawn") == before.values("class").count("drawn") + 1
+    assert {"narrowly", "widely"} <= set(reader.values("class")) and len(reader.values("id")) == len(
+        set(reader.values("id"))
+    )
+    assert ".widely{display:none}" in reader.style and "{.narrowly{display:none}.widely{display:block}" in reader.style
 
 
 def test_the_figure_of_the_symbols_has_each_at_its_place(networks):

@@ -151,6 +151,13 @@ def _kind(cells: Iterable[Value]) -> str:
 
 
 def _picture(picture: Picture, section: Section, inline: Inline) -> str:
-    make = partial(DRAWINGS[picture.kind].figure, picture.data)
-    drawn = inline.draw(f"{section.name}-{picture.name}", make, printable(picture.sentence))
-    return f"<figure>{drawn}<figcaption>{said(picture.sentence)}</figcaption></figure>"
+    """The drawing and what is to be seen in it; where there is a wide one too, the page shows that which has room."""
+    drawing, name = DRAWINGS[picture.kind], f"{section.name}-{picture.name}"
+    sentence = printable(picture.sentence)
+    drawn = inline.draw(name, partial(drawing.figure, picture.data), sentence)
+    kind = ""
+    if drawing.wide is not None:
+        wide = inline.draw(f"{name}-wide", partial(drawing.wide, picture.data), sentence)
+        drawn = f'<div class="narrowly">{drawn}</div><div class="widely">{wide}</div>'
+        kind = ' class="wide"'
+    return f"<figure{kind}>{drawn}<figcaption>{said(picture.sentence)}</figcaption></figure>"

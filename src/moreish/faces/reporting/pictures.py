@@ -21,10 +21,14 @@ WIDTH = 4.4
 
 @dataclass(frozen=True)
 class Drawing:
-    """Two ways to draw the same: `figure(data, look)` and `characters(data, width)`."""
+    """Two ways to draw the same: `figure(data, look)` and `characters(data, width)`.
+
+    `wide`, where there is one, is a figure of many panels side by side, for a page that has room for them.
+    """
 
     figure: Callable[[Any, Look], Figure]
     characters: Callable[[Any, int], RenderableType]
+    wide: Callable[[Any, Look], Figure] | None = None
 
 
 def _curves_figure(data: Any, look: Look) -> Figure:

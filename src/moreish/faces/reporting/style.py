@@ -61,6 +61,9 @@ th{background:var(--card);font-weight:600;white-space:nowrap}
 td.number,th.number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 td.text{white-space:pre-wrap;overflow-wrap:normal}
 td.prose{min-width:13rem;overflow-wrap:break-word}
+.widely{display:none}
+@media (min-width:64rem){.narrowly{display:none}.widely{display:block}.widely .drawn{max-width:none}
+figure.wide{column-span:all}}
 .table.wide{column-span:all;padding-top:1rem}
 .columns{font-size:.8125rem;line-height:1.45;color:var(--quiet);margin:.4rem 0 0}
 .columns div{display:inline}
