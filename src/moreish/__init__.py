@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from moreish.explaining.broadcasting.explanation import Broadcasting, explain_broadcasting
     from moreish.explaining.convolution.walk import Convolution, explain_convolution
     from moreish.explaining.dimensionality.dimensionality import Dimensionality, explain_dimensionality
+    from moreish.explaining.embedding.measures import Embeddings, embeddings
     from moreish.explaining.exercises import exercise
     from moreish.explaining.grading.grader import grade, grade_file
     from moreish.explaining.grading.grades import Grade
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from moreish.runs.directory import load
     from moreish.runs.ladder import Ladder, ladder
     from moreish.runs.recording import resume, save
+    from moreish.runs.report import Report, report
     from moreish.runs.standing import Comparison, Standing
     from moreish.text.alphabet import Alphabet
     from moreish.text.corpus import Corpus
@@ -78,6 +80,7 @@ _HOMES = {
     ),
     "moreish.exchange.makemore": "import_makemore",
     "moreish.explaining.batchnorm.chapter": "BatchNormFound explain_batchnorm",
+    "moreish.explaining.embedding.measures": "Embeddings embeddings",
     "moreish.explaining.grains.backprop": "Backprop backprop",
     "moreish.explaining.broadcasting.explanation": "Broadcasting explain_broadcasting",
     "moreish.explaining.dimensionality.dimensionality": "Dimensionality explain_dimensionality",
@@ -106,6 +109,7 @@ _HOMES = {
     "moreish.runs.directory": "load",
     "moreish.runs.ladder": "Ladder ladder",
     "moreish.runs.recording": "resume save",
+    "moreish.runs.report": "Report report",
     "moreish.runs.standing": "Comparison Standing",
     "moreish.text.alphabet": "Alphabet",
     "moreish.text.corpus": "Corpus",
@@ -133,6 +137,7 @@ __all__ = [
     "Diagnosis",
     "Dimensionality",
     "Doctor",
+    "Embeddings",
     "Evaluated",
     "Evaluation",
     "Finished",
@@ -153,6 +158,7 @@ __all__ = [
     "Optimizability",
     "ReadOptions",
     "Recipe",
+    "Report",
     "RunError",
     "RunExists",
     "RunLocked",
@@ -173,6 +179,7 @@ __all__ = [
     "compare",
     "diagnose",
     "doctor",
+    "embeddings",
     "evaluate",
     "events",
     "exercise",
@@ -193,6 +200,7 @@ __all__ = [
     "ladder",
     "load",
     "make_recipe",
+    "report",
     "resume",
     "sample",
     "save",

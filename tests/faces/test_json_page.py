@@ -73,6 +73,8 @@ CASES = {
     "explain convolution": ["explain", "convolution", "minerals"],
     "explain losses": ["explain", "losses"],
     "explain minibatch": ["explain", "minibatch", "minerals"],
+    "embeddings": ["embeddings", "NETWORK"],
+    "report": ["report", "RUN"],
     "backprop": ["backprop", "dinosaurs", "--hidden", "4"],
     "import": ["import", "FOREIGN", "--list", "dinosaurs", "--run", "TMP"],
 }
@@ -103,11 +105,16 @@ def test_the_page_names_every_key_and_no_other(section, bigram, foreign, tmp_pat
     if "OTHER" in CASES[section]:
         assert run(["train", "dinosaurs", "--model", "unigram", "--run", other]) == 0
         capsys.readouterr()
+    network = str(tmp_path / "network")
+    if "NETWORK" in CASES[section]:
+        assert run(["train", "dinosaurs", "--model", "mlp", "--steps", "1", "--hidden", "4", "--run", network]) == 0
+        capsys.readouterr()
     filled = tmp_path / "x.py"
     filled.write_text(EXERCISES["neuron"].blank)
     expression = tmp_path / "expression.py"
     expression.write_text("import torch\na = torch.tensor(2.0, requires_grad=True)\nloss = a * a\n")
     places = {"FILLED": str(filled), "OTHER": other, "RUN": bigram, "TMP": str(tmp_path / "run"), "FOREIGN": foreign}
+    places["NETWORK"] = network
     places["EXPRESSION"] = str(expression)
     words = [places.get(word, word) for word in CASES[section]]
     assert run([*words, "--json"]) == 0

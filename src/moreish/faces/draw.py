@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import unicodedata
-
 from rich.cells import cell_len, chop_cells
 from rich.console import Console
 from rich.text import Text
 
-from moreish.text.alphabet import printable
+from moreish.text.alphabet import sign as sign  # with the other drawing, for those who draw
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 
@@ -66,15 +64,6 @@ def count_table(counts: list[list[int]], labels: list[str], width: int, colour: 
             out.append(f"{cell:>{size}}", style=f"{foreground} on {background}" if count else "default")
         out.append("\n")
     return out
-
-
-def sign(symbol: str) -> str:
-    """A symbol as a label: white space and control characters have a sign, and a bare mark a circle to sit on."""
-    if symbol == " ":
-        return "␣"
-    if len(symbol) == 1 and ord(symbol) < 32:
-        return chr(0x2400 + ord(symbol))
-    return f"◌{symbol}" if symbol and unicodedata.combining(symbol[0]) else printable(symbol)
 
 
 def _cut_to(label: str, width: int) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import logging
+import warnings
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import PurePath
@@ -56,9 +57,18 @@ def check_plot(path: str) -> str:
     ending = PurePath(path).suffix.removeprefix(".").lower()
     if ending not in FORMATS:
         raise UsageError(f"--plot {path!r:.80} ends in none of: {', '.join(FORMATS)}. Give a file such as lr.png.")
-    if find_spec("matplotlib") is None:
-        raise UsageError("--plot needs matplotlib, which is not installed. Run: pip install 'moreish[plots]'")
+    check_matplotlib("--plot")
     return ending
+
+
+def check_matplotlib(flag: str) -> None:
+    """Refuse a flag that draws where nothing can be drawn.
+
+    Raises:
+        UsageError: matplotlib is not installed.
+    """
+    if find_spec("matplotlib") is None:
+        raise UsageError(f"{flag} needs matplotlib, which is not installed. Run: pip install 'moreish[plots]'")
 
 
 def rendered(figure: Figure, ending: str) -> bytes:
@@ -67,7 +77,9 @@ def rendered(figure: Figure, ending: str) -> bytes:
 
     told: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
     out = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "moreish", "svg.fonttype": "none"}):
+    with matplotlib.rc_context({"svg.hashsalt": "moreish", "svg.fonttype": "none"}), warnings.catch_warnings():
+        # Letters that its own font lacks: in SVG the reader's fonts draw them.
+        warnings.filterwarnings("ignore", "Glyph .* missing")
         figure.savefig(out, format=ending, dpi=DOTS_AN_INCH, metadata=told.get(ending))
     return out.getvalue()
 

@@ -43,7 +43,13 @@ def load(directory: str | Path, device: str = "cpu") -> Trained:
         RunError: there is no such directory, it is no run, or its lines are damaged.
         CheckpointError: no checkpoint in it is whole and its own.
     """
-    return _load(Path(directory), device)[0]
+    return load_with_step(directory, device)[0]
+
+
+def load_with_step(directory: str | Path, device: str = "cpu") -> tuple[Trained, int]:
+    """The same, and the step of learning that it was left at."""
+    trained, stored = _load(Path(directory), device)
+    return trained, stored.step
 
 
 def _load(where: Path, device: str = "cpu") -> tuple[Trained, checkpoint.Checkpoint]:

@@ -228,6 +228,15 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" if ord(c) < 256 else f"\\u{ord(c):04x}" for c in text)
 
 
+def sign(symbol: str) -> str:
+    """A symbol as a label: white space and control characters have a sign, and a bare mark a circle to sit on."""
+    if symbol == " ":
+        return "␣"
+    if len(symbol) == 1 and ord(symbol) < 32:
+        return chr(0x2400 + ord(symbol))
+    return f"◌{symbol}" if symbol and unicodedata.combining(symbol[0]) else printable(symbol)
+
+
 def _bytes_in(blocks: Iterable[bytes]) -> set[int]:
     known = b"\n"
     for block in blocks:

@@ -16,6 +16,7 @@ from moreish.errors import CheckpointWarning, MoreishError, ResumeWarning
 from moreish.faces.cli import (
     backprop,
     diagnose,
+    embeddings,
     examine,
     exchange,
     exercise,
@@ -25,6 +26,9 @@ from moreish.faces.cli import (
     init,
     ladder,
     learn,
+    ladder,
+    learn,
+    report,
 )
 from moreish.faces.cli.command import Command, LearningCommand, abandon_output
 from moreish.faces.cli.console import make_output_safe, note
@@ -81,6 +85,8 @@ app.command("inspect", cls=Command, rich_help_panel=LOOK)(examine.inspect)
 app.command("diagnose", cls=LearningCommand, rich_help_panel=LOOK)(diagnose.diagnose)
 app.command("backprop", cls=Command, rich_help_panel=LOOK)(backprop.backprop)
 app.command("init", cls=Command, rich_help_panel=LOOK)(init.init)
+app.command("report", cls=Command, rich_help_panel=LOOK)(report.report)
+app.command("embeddings", cls=Command, rich_help_panel=LOOK)(embeddings.embeddings)
 app.command("show", cls=Command, rich_help_panel=LOOK)(examine.show)
 app.command("models", cls=Command, rich_help_panel=LOOK)(examine.models)
 app.command("lists", cls=Command, rich_help_panel=LOOK)(examine.lists)
