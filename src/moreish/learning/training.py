@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from moreish.errors import ConfigError, MoreishError
@@ -27,6 +29,7 @@ from moreish.ops.op import by_hand, told
 from moreish.randomness import stream_seed
 
 Expected = dict[str, tuple[torch.dtype, tuple[int, ...]]]
+LogitsOf = Callable[[LanguageModel[Any], Batch | Windows], Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,8 @@ class Training:
         )
         self.average = _copied(model.state_dict()) if recipe.average else {}
         self.best: dict[str, Tensor] = {}
+        self.clipped = 1.0
+        """What the last step's gradient was multiplied by, so that its norm is no larger than allowed."""
         self._dropout = None
         if any(isinstance(module, Dropout) and module.rate for module in model.modules()):
             self._dropout = torch.Generator(self.device)
@@ -95,28 +100,38 @@ class Training:
         Raises:
             MoreishError: it is not finite.
         """
+        self.clipped = 1.0
+        for p in self._parameters:
+            p.grad = None
+        loss = self.loss(batch, step, self._logits)
+        value = loss.item()
+        if not math.isfinite(value):
+            raise self._broken(step, f"the loss is {value}")
+        loss.backward()
+        self._check_gradients(step)
+        return value
+
+    def loss(self, batch: Batch | Windows, step: int, logits_of: LogitsOf | None = None) -> Float[Tensor, ""]:
+        """The loss that a step learns from, dropout and label smoothing included: the same for the same step.
+
+        Args:
+            step: decides dropout.
+            logits_of: how the model is called; plainly, unless something else is given.
+        """
         hand = self._by_hand()
         self.model.train()
         if self._dropout is not None:
             self._dropout.manual_seed(stream_seed(self.recipe.seed, f"dropout/{step}"))
             set_dropout(self.model, self._dropout)
-        for p in self._parameters:
-            p.grad = None
         try:
             with self._precision(), hand:
-                logits = self._logits(self.model, batch)
+                logits = (logits_of or _logits)(self.model, batch)
                 if logits.dtype != torch.float64:  # the loss of a lower precision is worked out in float32
                     logits = logits.float()
-                loss = cross_entropy(logits, batch.targets, smoothing=self.recipe.label_smoothing)
-            value = loss.item()
-            if not math.isfinite(value):
-                raise self._broken(step, f"the loss is {value}")
-            loss.backward()
+                return cross_entropy(logits, batch.targets, smoothing=self.recipe.label_smoothing)
         finally:
             if self._dropout is not None:
                 set_dropout(self.model, None)
-        self._check_gradients(step)
-        return value
 
     def _by_hand(self) -> AbstractContextManager[None]:
         """Whether this step's gradients come from the hand-written passes.
@@ -209,6 +224,7 @@ class Training:
             raise self._broken(step, "a gradient is not finite")
         if self.recipe.clip and norm > self.recipe.clip:
             nn.utils.clip_grads_with_norm_(self._parameters, self.recipe.clip, norm)
+            self.clipped = self.recipe.clip / (norm.item() + 1e-6)  # as torch has it
 
     def _broken(self, step: int, what: str) -> MoreishError:
         """Names the step and the first tensor that is not finite: a weight, else a gradient, else the loss alone."""

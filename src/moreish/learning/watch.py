@@ -68,6 +68,7 @@ class NormReading:
 class _Seen:
     kind: str
     outputs: list[Tensor] = field(default_factory=list)
+    versions: list[int] = field(default_factory=list)
 
 
 class Watch(TorchFunctionMode):
@@ -86,7 +87,6 @@ class Watch(TorchFunctionMode):
         self._calls: dict[tuple[str, str], int] = {}
         self._path: list[tuple[str, bool]] = [("", False)]
         self._hooks: list[Any] = []
-        self._inside = 0
 
     def __enter__(self) -> Watch:
         for name, module in self.model.named_modules():
@@ -114,9 +114,14 @@ class Watch(TorchFunctionMode):
         return result
 
     def readings(self) -> Iterator[Reading]:
-        """What was seen, in the order in which each site was first met."""
+        """What was seen, in the order in which each site was first met.
+
+        A site whose result was changed in place later is left out: what it gave is no longer there.
+        """
         several = {(path, kind) for path, kind, turn in self._seen if turn}
         for (path, kind, turn), seen in self._seen.items():
+            if seen.versions != [_version(t) for t in seen.outputs]:
+                continue
             if kind:
                 name = f"{path}.{kind}" if path else kind
                 name = f"{name}.{turn}" if (path, kind) in several else name
@@ -127,8 +132,8 @@ class Watch(TorchFunctionMode):
             yield Reading(
                 name or "model",
                 seen.kind,
-                torch.cat([_rows(t.detach()) for t in seen.outputs]),
-                torch.cat([_rows(g) for g in known]) if len(known) == len(gradients) else None,
+                _stacked([t.detach() for t in seen.outputs]),
+                _stacked(known) if len(known) == len(gradients) else None,
             )
 
     def clear(self) -> None:
@@ -158,7 +163,9 @@ class Watch(TorchFunctionMode):
     def _keep(self, key: tuple[str, str, int], kind: str, output: Tensor) -> None:
         if output.requires_grad and not output.is_leaf:
             output.retain_grad()
-        self._seen.setdefault(key, _Seen(kind)).outputs.append(output)
+        seen = self._seen.setdefault(key, _Seen(kind))
+        seen.outputs.append(output)
+        seen.versions.append(_version(output))
 
 
 def kind_of(module: nn.Module) -> str:
@@ -174,8 +181,14 @@ def batch_norms(model: nn.Module) -> Iterator[nn.Module]:
     return (module for module in model.modules() if isinstance(module, (BatchNorm, _BatchNorm)))
 
 
-def _rows(t: Tensor) -> Tensor:
-    return t.reshape(-1, t.shape[-1]) if t.ndim > 1 else t.reshape(-1, 1)
+def _stacked(parts: list[Tensor]) -> Tensor:
+    rows = [t.reshape(-1, t.shape[-1] if t.ndim > 1 else 1) for t in parts]
+    return rows[0] if len(rows) == 1 else torch.cat(rows)
+
+
+def _version(t: Tensor) -> int:
+    """How often a tensor was changed in place; those of inference mode do not count."""
+    return 0 if t.is_inference() else t._version
 
 
 def _norm_reading(name: str, module: Any, x: Tensor) -> NormReading:
