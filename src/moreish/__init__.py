@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from moreish.generating.sample import Line, Sample, sample
     from moreish.learning.evaluate import Evaluation, evaluate
     from moreish.learning.finder import FoundRate, find_lr
-    from moreish.learning.fit import Evaluated, Finished, Step, events, fit, make_recipe
+    from moreish.learning.fit import Evaluated, Finished, Step, Watched, events, fit, make_recipe
     from moreish.learning.recipe import Recipe, Trained
     from moreish.learning.score import Scored, score
     from moreish.models.catalog import MODELS
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from moreish.runs.ladder import Ladder, ladder
     from moreish.runs.recording import resume, save
     from moreish.runs.standing import Comparison, Standing
+    from moreish.runs.vitals import WatchedRun, vitals
     from moreish.text.alphabet import Alphabet
     from moreish.text.corpus import Corpus
     from moreish.text.hygiene import Hygiene, inspect
@@ -76,7 +77,7 @@ _HOMES = {
     "moreish.generating.sample": "Line Sample sample",
     "moreish.learning.evaluate": "Evaluation evaluate",
     "moreish.learning.finder": "FoundRate find_lr",
-    "moreish.learning.fit": "Evaluated Finished Step events fit make_recipe",
+    "moreish.learning.fit": "Evaluated Finished Step Watched events fit make_recipe",
     "moreish.learning.recipe": "Recipe Trained",
     "moreish.learning.score": "Scored score",
     "moreish.models.catalog": "MODELS",
@@ -89,6 +90,7 @@ _HOMES = {
     "moreish.runs.ladder": "Ladder ladder",
     "moreish.runs.recording": "resume save",
     "moreish.runs.standing": "Comparison Standing",
+    "moreish.runs.vitals": "WatchedRun vitals",
     "moreish.text.alphabet": "Alphabet",
     "moreish.text.corpus": "Corpus",
     "moreish.text.hygiene": "Hygiene inspect",
@@ -136,6 +138,8 @@ __all__ = [
     "Tape",
     "Trained",
     "UsageError",
+    "Watched",
+    "WatchedRun",
     "WindowModel",
     "__version__",
     "backprop",
@@ -161,6 +165,7 @@ __all__ = [
     "score",
     "select",
     "tape",
+    "vitals",
 ]
 
 

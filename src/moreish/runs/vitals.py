@@ -14,10 +14,12 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from moreish.errors import RunError, UsageError
+from moreish.errors import ConfigError, RunError, UsageError
+from moreish.learning.recipe import Recipe
+from moreish.learning.schedule import rate_at
 from moreish.learning.vitals import NoiseScale, Vitals, noise_scale
 from moreish.runs.directory import read_events, read_run
-from moreish.runs.place import VITALS_FILE
+from moreish.runs.place import RUN_FILE, VITALS_FILE
 from moreish.runs.record import RunRecord
 from moreish.storage import exists, read_journal, write_file
 from moreish.text.alphabet import printable
@@ -33,11 +35,7 @@ class WatchedRun:
     """The readings that a run kept, oldest first, and the training losses that it told: (step, nats per symbol)."""
 
     run: str
-    model: str
-    steps: int
-    watch_every: int
-    batch: int
-    batch_of: str
+    recipe: Recipe
     readings: list[Vitals]
     losses: list[tuple[int, float]]
 
@@ -58,6 +56,11 @@ class WatchedRun:
             f"{printable(self.run)} was not read at step {step:,}. There are {len(self.readings)} readings, at "
             f"{there}; train with another --watch-every for others."
         )
+
+    def rate_share(self, step: int) -> float:
+        """The learning rate of a step (counted from 1) as a share of the highest."""
+        r = self.recipe
+        return rate_at(r.schedule, step - 1, r.steps, r.warmup, r.decay_at)
 
     def noise(self, step: int | None = None) -> NoiseScale | None:
         """The gradient's noise scale by the readings up to a step, ten at most; None where none could tell."""
@@ -83,10 +86,11 @@ def vitals(run: str | Path) -> WatchedRun:
         for event in read_events(where)
         if event.get("event") == "step" and _is_number(event.get("loss")) and type(event.get("step")) is int
     ]
-    recipe = record.recipe
-    return WatchedRun(
-        str(run), recipe.model, recipe.steps, recipe.watch_every, recipe.batch, recipe.batch_of, readings, losses
-    )
+    try:
+        recipe = Recipe(**record.recipe.model_dump())
+    except ConfigError as error:
+        raise RunError(f"{printable(str(where / RUN_FILE))}: {error}") from None
+    return WatchedRun(str(run), recipe, readings, losses)
 
 
 def line_of(vitals: Vitals) -> str:

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from moreish.errors import CheckpointWarning, MoreishError, ResumeWarning
-from moreish.faces.cli import backprop, examine, exchange, exercise, explain, find, generate, ladder, learn
+from moreish.faces.cli import backprop, examine, exchange, exercise, explain, find, generate, ladder, learn, watch
 from moreish.faces.cli.command import Command, LearningCommand, abandon_output
 from moreish.faces.cli.console import make_output_safe, note
 from moreish.faces.cli.layout import Group
@@ -67,6 +67,7 @@ app.command("import", cls=Command, rich_help_panel=LEARN)(exchange.import_)
 app.command("export", cls=Command, rich_help_panel=LEARN)(learn.export)
 app.command("inspect", cls=Command, rich_help_panel=LOOK)(examine.inspect)
 app.command("backprop", cls=Command, rich_help_panel=LOOK)(backprop.backprop)
+app.command("watch", cls=Command, rich_help_panel=LOOK)(watch.watch)
 app.command("show", cls=Command, rich_help_panel=LOOK)(examine.show)
 app.command("models", cls=Command, rich_help_panel=LOOK)(examine.models)
 app.command("lists", cls=Command, rich_help_panel=LOOK)(examine.lists)
