@@ -58,6 +58,7 @@ CASES = {
     "explain tape": ["explain", "tape", "EXPRESSION"],
     "explain bessel": ["explain", "bessel", "minerals"],
     "explain losses": ["explain", "losses"],
+    "watch": ["watch", "NETWORK"],
     "backprop": ["backprop", "dinosaurs", "--hidden", "4"],
     "import": ["import", "FOREIGN", "--list", "dinosaurs", "--run", "TMP"],
 }
@@ -74,12 +75,17 @@ def test_the_page_names_every_key_and_no_other(section, bigram, foreign, tmp_pat
     if "OTHER" in CASES[section]:
         assert run(["train", "dinosaurs", "--model", "unigram", "--run", other]) == 0
         capsys.readouterr()
+    network = str(tmp_path / "network")
+    if "NETWORK" in CASES[section]:
+        flags = ["--hidden", "4", "--steps", "3", "--run", network]
+        assert run(["train", "dinosaurs", "--model", "mlp", *flags]) == 0
+        capsys.readouterr()
     filled = tmp_path / "x.py"
     filled.write_text(EXERCISES["neuron"].blank)
     expression = tmp_path / "expression.py"
     expression.write_text("import torch\na = torch.tensor(2.0, requires_grad=True)\nloss = a * a\n")
     places = {"FILLED": str(filled), "OTHER": other, "RUN": bigram, "TMP": str(tmp_path / "run"), "FOREIGN": foreign}
-    places["EXPRESSION"] = str(expression)
+    places |= {"EXPRESSION": str(expression), "NETWORK": network}
     words = [places.get(word, word) for word in CASES[section]]
     assert run([*words, "--json"]) == 0
     rows = re.findall(r"^\| (`.+?) \|", SECTIONS[section], re.M)

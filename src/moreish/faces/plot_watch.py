@@ -195,7 +195,7 @@ def _dress(axes: Any, look: Look, title: str, words: str, inches: float, *, x: s
 
 
 def _tick(x: float) -> str:
-    if abs(x) >= 0.01 or not x:
+    if abs(x) >= 0.0099 or not x:
         return f"{x:g}"
     digits, power = f"{x:.1e}".split("e")
     return f"{digits.removesuffix('.0')}e{int(power)}"
