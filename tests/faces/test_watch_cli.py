@@ -215,7 +215,9 @@ def test_what_is_outside_of_normal_is_marked(watched):
     assert normal.site_is_odd(replace(tanh, saturated=0.5), "saturated")
     assert normal.site_is_odd(replace(tanh, dead=0.1), "dead")
     matrix = next(p for p in now.parameters if p.name == "hidden.0.weight")
-    for update, lr_share, odd in ((-3, 1, False), (-1, 1, True), (-5, 1, True), (-5, 0.01, False), (None, 1, False)):
+    for update, lr_share, odd in (
+        (-3.0, 1.0, False), (-1.0, 1.0, True), (-5.0, 1.0, True), (-5.0, 0.01, False), (None, 1.0, False),
+    ):  # fmt: skip
         assert normal.parameter_is_odd(replace(matrix, update_to_data=update), "update:data", lr_share) is odd
     (norm,) = now.norms
     assert not normal.norm_is_odd(replace(norm, mean_apart=3.0), "apart", step=1)

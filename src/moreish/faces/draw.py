@@ -23,7 +23,7 @@ def bar(share: float, width: int) -> str:
 
 def sparks(counts: list[int], width: int) -> str:
     """A histogram in one row of `width` cells, neighbours put together; what is there at all can be seen."""
-    size = -(-len(counts) // width)
+    size = max(1, -(-len(counts) // width))
     sums = [sum(counts[i : i + size]) for i in range(0, len(counts), size)]
     most = max(sums, default=0) or 1
     return "".join(HEIGHTS[max(round(8 * n / most), int(n > 0))] for n in sums)

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from moreish.learning.vitals import Spread, Vitals
     from moreish.runs.vitals import WatchedRun
 
-SIDE_BY_SIDE = 8.0
-"""Inches of paper from which the distributions stand beside each other."""
+ROOM = 1.6
+"""Inches that a distribution wants beside its words; with less, the panels stand one below the other."""
+A_CHARACTER, MANY = 0.085, 16
+"""Inches of one in the names of layers; layers from which these are smaller."""
 ROW, LEAST_ROWS, BESIDES = 0.19, 1.9, 1.45
 """Inches that a distribution takes, all of them at least, and the words around them."""
 CURVES = 3.3
@@ -48,13 +50,14 @@ def watch_figure(
     """The vitals of a step, and over the steps.
 
     Args:
-        width: in inches; below 8 the panels stand one below the other.
+        width: in inches; on a narrow paper the panels stand one below the other.
         height: of the panels of curves; those of distributions take as much as their rows want.
     """
     now = found.at(step)
     panels = _panels(now)
     heights = [BESIDES + max(LEAST_ROWS, ROW * len(layers)) for _, layers, _ in panels]
-    row = width >= SIDE_BY_SIDE
+    beside = max((_inches(layers) for _, layers, _ in panels), default=0.0)
+    row = width / 3 - beside >= ROOM
     total = max(heights) + height if row else sum(heights) + 2 * height
     figure = new_figure(look, width, total + 0.35)
     if row:
@@ -67,11 +70,12 @@ def watch_figure(
     axes = [figure.add_subplot(place) for place in places]
     for each, (title, layers, words), inches in zip(axes, panels, rooms):
         _distributions(each, look, layers)
-        _dress(each, look, title, words, inches, grid="x")
+        names = A_CHARACTER * max((len(layer.name) for layer in layers), default=0)
+        _dress(each, look, title, words, inches - names, grid="x")
     _updates(axes[3], look, found, now)
-    _dress(axes[3], look, "update:data, log10", "updates", rooms[3], x="step")
+    _dress(axes[3], look, "update:data, log10", "updates", rooms[3] - 0.6, x="step")
     _losses(axes[4], look, found)
-    _dress(axes[4], look, "training loss, nats per symbol", "loss", rooms[4], x="step")
+    _dress(axes[4], look, "Training loss, nats per symbol", "loss", rooms[4] - 0.6, x="step")
     heading = f"{found.recipe.model}, step {now.step:,} of {found.recipe.steps:,}: its vitals"
     figure.suptitle(heading, color=look.ink, fontsize=12, weight="bold", x=0.01, ha="left")
     return figure
@@ -101,6 +105,15 @@ def _panels(now: Vitals) -> list[tuple[str, list[Layer], str]]:
     ]
 
 
+def _inches(layers: list[Layer]) -> float:
+    """What the words to the left and right of some distributions take."""
+    size = A_CHARACTER * (1 if len(layers) <= MANY else 0.82)
+    names, ends = (max((len(word) for word in words), default=0) for words in (
+        [layer.name for layer in layers], [layer.said for layer in layers]
+    ))  # fmt: skip
+    return size * (names + ends)
+
+
 def _distributions(axes: Any, look: Look, layers: list[Layer]) -> None:
     """A row each, the first layer on top; heights are each row's own, widths are on one axis."""
     axes.set_yticks([])
@@ -125,7 +138,7 @@ def _distributions(axes: Any, look: Look, layers: list[Layer]) -> None:
         tops = [base + OVERLAP * n / most for n in histogram.counts]
         axes.stairs(tops, edges, baseline=base, fill=True, color=colour, alpha=0.45, lw=0, zorder=i + 0.1)
         axes.stairs(tops, edges, baseline=base, color=colour, lw=0.9, zorder=i + 0.2)
-    size = 8.5 if len(layers) <= 16 else 7
+    size = 8.5 if len(layers) <= MANY else 7
     axes.set_yticks([-i for i in range(len(layers))], [layer.name for layer in layers])
     axes.set_xlim(-reach, reach)
     axes.set_ylim(-len(layers) + 0.6, 1.4)
@@ -189,8 +202,8 @@ def _dress(axes: Any, look: Look, title: str, words: str, inches: float, *, x: s
     dress(axes, look, title, grid=grid)
     if grid == "x":
         axes.spines["left"].set_visible(False)
-        axes.tick_params(axis="y", labelsize=8.5 if len(axes.get_yticks()) <= 16 else 7)
-    said = fill(FIGURES[words], max(30, round(inches * CHARACTERS_AN_INCH * 1.05)))
+        axes.tick_params(axis="y", labelsize=8.5 if len(axes.get_yticks()) <= MANY else 7)
+    said = fill(FIGURES[words], max(24, round((inches - 0.2) * CHARACTERS_AN_INCH)))
     axes.set_xlabel(f"{x}\n{said}" if x else said, color=look.ink, fontsize=8.5, loc="left")
 
 
