@@ -134,8 +134,7 @@ def test_the_figure_shows_what_was_found(watched, name):
         assert " ".join(axes.get_xlabel().split()).endswith(normal.FIGURES[key])
 
 
-@pytest.mark.parametrize("width", [4.5, 8.0, 12.0, 18.0])
-@pytest.mark.parametrize("name", ["gru", "transformer"])
+@pytest.mark.parametrize("name, width", [("gru", 4.5), ("gru", 12.0), ("transformer", 8.0), ("transformer", 18.0)])
 def test_nothing_leaves_the_paper_narrow_or_wide(watched, name, width):
     pytest.importorskip("matplotlib")
     from moreish.faces.plot_watch import watch_figure

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from moreish.learning.vitals import Spread, Vitals
     from moreish.runs.vitals import WatchedRun
 
-ROOM = 1.6
+ROOM = 1.75
 """Inches that a distribution wants beside its words; with less, the panels stand one below the other."""
-A_CHARACTER, MANY = 0.085, 16
+A_CHARACTER, MANY = 0.07, 16
 """Inches of one in the names of layers; layers from which these are smaller."""
 ROW, LEAST_ROWS, BESIDES = 0.19, 1.9, 1.45
 """Inches that a distribution takes, all of them at least, and the words around them."""

@@ -49,7 +49,7 @@ def watch_table(found: WatchedRun, step: int, width: int) -> RenderableType:
     parts += [_heading("Parameters"), _parameters(now.parameters, found.rate_share(step), width)]
     parts += _explained(PARAMETERS, PARAMETERS)
     if now.norms:
-        parts += [_heading("BatchNorm: the batch against what is kept for evaluation"), _norms(now.norms, step)]
+        parts += [_heading("BatchNorm: the batch against what is kept for evaluation"), _norms(now.norms, step, width)]
         parts += _explained(NORMS, NORMS)
     parts.append(Text())
     if any(_has_mark(part) for part in parts):
@@ -61,7 +61,7 @@ def watch_table(found: WatchedRun, step: int, width: int) -> RenderableType:
 
 def _sites(sites: list[SiteVitals], width: int) -> Table:
     shown = _used_sites(sites)
-    table = _table(["site", *shown], drawn=width >= SPARKS_FROM)
+    table = _table(["site", *shown], width)
     for site in sites:
         cells = [_mark(_site_cell(site, number), site_is_odd(site, number)) for number in shown]
         name = Text(printable(site.site), "bold" if site.kind in ("tanh", "sigmoid", "relu", "gelu", "silu") else "")
@@ -90,7 +90,7 @@ def _site_cell(site: SiteVitals, number: str) -> str:
 
 def _parameters(parameters: list[ParameterVitals], lr_share: float, width: int) -> Table:
     shaped = width >= SHAPES_FROM
-    table = _table(["parameter", *(["shape"] if shaped else []), *PARAMETERS])
+    table = _table(["parameter", *(["shape"] if shaped else []), *PARAMETERS], width)
     for each in parameters:
         numbers = {
             "deviation": _plain(each.data.deviation, each.data.not_finite),
@@ -103,8 +103,8 @@ def _parameters(parameters: list[ParameterVitals], lr_share: float, width: int) 
     return table
 
 
-def _norms(norms: list[NormVitals], step: int) -> Table:
-    table = _table(["site", *NORMS])
+def _norms(norms: list[NormVitals], step: int, width: int) -> Table:
+    table = _table(["site", *NORMS], width)
     for norm in norms:
         numbers = {
             "apart": _plain(norm.mean_apart), "ratio": _plain(norm.deviation_ratio), "rows": f"{norm.rows:,}"
@@ -114,8 +114,9 @@ def _norms(norms: list[NormVitals], step: int) -> Table:
     return table
 
 
-def _table(heads: list[str], drawn: bool = False) -> Table:
-    table = Table.grid(padding=(0, 2))
+def _table(heads: list[str], width: int) -> Table:
+    drawn = "mean" in heads and width >= SPARKS_FROM
+    table = Table.grid(padding=(0, 2 if width >= SHAPES_FROM else 1))
     table.add_column()
     for _ in heads[1:]:
         table.add_column(justify="right")
