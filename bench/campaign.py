@@ -156,7 +156,7 @@ def learn(job: Job, say: Say) -> tuple[Trained, float]:
         seconds = time.process_time() - began
     else:
         seconds, trained = math.nan, None
-        for event in events(corpus, recipe):
+        for event in events(corpus, replace(recipe, watch_every=0)):
             if isinstance(event, Step):
                 seconds = time.process_time() - began  # the last one comes before the evaluation at the end
             elif isinstance(event, Evaluated):

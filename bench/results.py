@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "bench" / "results.jsonl"
 OUT = ROOT / "out" / "quality"
 """Where the runs are kept (not committed), and the locks of those who are at work."""
-UNSAID = ("why",)
+UNSAID = ("why", "watch_every")
 """What decides nothing."""
 
 Result = dict[str, Any]

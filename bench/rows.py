@@ -79,6 +79,14 @@ def _by_hand(id: str, what: str, measure: str = "") -> Row:
                of="ratio", at_most=1.5)  # fmt: skip
 
 
+def _watching(model: str) -> Row:
+    return Row(
+        f"watch-{model}", f"a step of {model} as it learns by default, vitals read at the default interval",
+        f"watching:{model.replace('-', '_')}", "ms", ("names",), reference="the same unwatched", of="ratio",
+        at_most=1.05,
+    )  # fmt: skip
+
+
 def _step(who: str, what: str, asked: tuple[tuple[float, float], tuple[float, float]] | None = None) -> tuple[Row, ...]:
     """Two rows, beside each of the lecture's two ways, with what is asked and the aim; without, for information."""
     said = f"a step of the lectures' MLP with BatchNorm, 200 units, 32 windows: {what}"
@@ -193,6 +201,7 @@ ROWS = (
     _by_hand("transformer", "the transformer"),
     _by_hand("transformer-gpt2", "the transformer of GPT-2's parts", "transformer_of_gpt2"),
     _by_hand("gru", "the GRU, whole rows at once", "gru"),
+    *(_watching(model) for model in ("mlp", "mlp-bn", "gru", "transformer")),
     Row(
         "import-makemore", "logits from weights of makemore.py's models, 2,000 lines: the largest difference",
         "exchanging:makemore", "nats", ("names",), at_most=1e-5,

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from moreish.learning.doctor.diagnosis import Diagnosis, Doctor, diagnose, doctor
     from moreish.learning.evaluate import Evaluation, evaluate
     from moreish.learning.finder import FoundRate, find_lr
-    from moreish.learning.fit import Evaluated, Finished, Step, events, fit, make_recipe
+    from moreish.learning.fit import Evaluated, Finished, Step, Watched, events, fit, make_recipe
     from moreish.learning.recipe import Recipe, Trained
     from moreish.learning.score import Scored, score
     from moreish.models.catalog import MODELS
@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from moreish.runs.recording import resume, save
     from moreish.runs.report import Report, report
     from moreish.runs.standing import Comparison, Standing
+    from moreish.runs.vitals import WatchedRun, vitals
     from moreish.text.alphabet import Alphabet
     from moreish.text.corpus import Corpus
     from moreish.text.hygiene import Hygiene, inspect
@@ -97,7 +98,7 @@ _HOMES = {
     "moreish.learning.doctor.diagnosis": "Diagnosis Doctor diagnose doctor",
     "moreish.learning.evaluate": "Evaluation evaluate",
     "moreish.learning.finder": "FoundRate find_lr",
-    "moreish.learning.fit": "Evaluated Finished Step events fit make_recipe",
+    "moreish.learning.fit": "Evaluated Finished Step Watched events fit make_recipe",
     "moreish.learning.recipe": "Recipe Trained",
     "moreish.learning.score": "Scored score",
     "moreish.models.catalog": "MODELS",
@@ -111,6 +112,7 @@ _HOMES = {
     "moreish.runs.recording": "resume save",
     "moreish.runs.report": "Report report",
     "moreish.runs.standing": "Comparison Standing",
+    "moreish.runs.vitals": "WatchedRun vitals",
     "moreish.text.alphabet": "Alphabet",
     "moreish.text.corpus": "Corpus",
     "moreish.text.hygiene": "Hygiene inspect",
@@ -170,6 +172,8 @@ __all__ = [
     "Tape",
     "Trained",
     "UsageError",
+    "Watched",
+    "WatchedRun",
     "WindowModel",
     "__version__",
     "backprop",
@@ -207,6 +211,7 @@ __all__ = [
     "score",
     "select",
     "tape",
+    "vitals",
 ]
 
 

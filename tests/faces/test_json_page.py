@@ -75,6 +75,7 @@ CASES = {
     "explain minibatch": ["explain", "minibatch", "minerals"],
     "embeddings": ["embeddings", "NETWORK"],
     "report": ["report", "RUN"],
+    "watch": ["watch", "NETWORK"],
     "backprop": ["backprop", "dinosaurs", "--hidden", "4"],
     "import": ["import", "FOREIGN", "--list", "dinosaurs", "--run", "TMP"],
 }
@@ -108,6 +109,8 @@ def test_the_page_names_every_key_and_no_other(section, bigram, foreign, tmp_pat
     network = str(tmp_path / "network")
     if "NETWORK" in CASES[section]:
         assert run(["train", "dinosaurs", "--model", "mlp", "--steps", "1", "--hidden", "4", "--run", network]) == 0
+        flags = ["--hidden", "4", "--steps", "3", "--run", network]
+        assert run(["train", "dinosaurs", "--model", "mlp", *flags]) == 0
         capsys.readouterr()
     filled = tmp_path / "x.py"
     filled.write_text(EXERCISES["neuron"].blank)
@@ -116,6 +119,7 @@ def test_the_page_names_every_key_and_no_other(section, bigram, foreign, tmp_pat
     places = {"FILLED": str(filled), "OTHER": other, "RUN": bigram, "TMP": str(tmp_path / "run"), "FOREIGN": foreign}
     places["NETWORK"] = network
     places["EXPRESSION"] = str(expression)
+    places |= {"EXPRESSION": str(expression), "NETWORK": network}
     words = [places.get(word, word) for word in CASES[section]]
     assert run([*words, "--json"]) == 0
     rows = re.findall(r"^\| (`.+?) \|", SECTIONS[section], re.M)

@@ -21,7 +21,7 @@ from moreish.learning.fit import Checkpointed, Evaluated, Finished, events, make
 from moreish.runs import checkpoint
 from moreish.runs.checkpoint import Saved
 from moreish.runs.directory import describe, has_finished, load, read_events
-from moreish.runs.place import READY, STAGE
+from moreish.runs.place import READY, STAGE, VITALS_FILE
 from moreish.runs.recording import record, resume, save
 from moreish.runs.tensors import expected
 from moreish.text.corpus import Corpus
@@ -39,7 +39,15 @@ HOW = {
 
 
 def recipe_of(name: str, corpus: Corpus, **asked):
-    how = {"batch": 32, "steps": STEPS, "lr": 0.01, "evaluate_every": 3, "checkpoint_every": 2, **HOW.get(name, {})}
+    how = {
+        "batch": 32,
+        "steps": STEPS,
+        "lr": 0.01,
+        "evaluate_every": 3,
+        "checkpoint_every": 2,
+        "watch_every": 3,
+        **HOW.get(name, {}),
+    }
     return make_recipe(corpus, name, **{**how, **SMALL.get(name, {}), **asked})
 
 
@@ -52,6 +60,7 @@ def outcome(where: Path) -> tuple:
     """All that a training leaves: weights, average and best, metrics, every step that was told."""
     found = describe(where)
     told = [event for event in read_events(where) if event["event"] != "saved"]
+    told += storage.read_journal(where / VITALS_FILE)[0]
     stored = checkpoint.load(where, expected)
     return found["weights_sha256"], stored.step, {n: t.clone() for n, t in stored.tensors.items()}, told
 

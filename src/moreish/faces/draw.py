@@ -9,6 +9,7 @@ from rich.text import Text
 from moreish.text.alphabet import sign as sign  # with the other drawing, for those who draw
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"
+HEIGHTS = " ▁▂▃▄▅▆▇█"
 
 
 def bar(share: float, width: int) -> str:
@@ -16,6 +17,14 @@ def bar(share: float, width: int) -> str:
     eighths = round(max(0.0, min(1.0, share)) * width * 8)
     whole, rest = divmod(eighths, 8)
     return "█" * whole + (EIGHTHS[rest] if rest else "")
+
+
+def sparks(counts: list[int], width: int) -> str:
+    """A histogram in one row of `width` cells, neighbours put together; what is there at all can be seen."""
+    size = max(1, -(-len(counts) // width))
+    sums = [sum(counts[i : i + size]) for i in range(0, len(counts), size)]
+    most = max(sums, default=0) or 1
+    return "".join(HEIGHTS[max(round(8 * n / most), int(n > 0))] for n in sums)
 
 
 def histogram(counts: dict[int, int], width: int = 40, most_rows: int = 24) -> list[tuple[str, int, str]]:

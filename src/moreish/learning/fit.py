@@ -1,15 +1,15 @@
 """Learning as a stream of events: terminal, log file, notebook and tests are readers of one generator.
 
-`events(corpus, recipe)` yields Step, Evaluated, Checkpointed and at last Finished; `fit` runs it to the end. Count
-models take one step. The one-layer network learns as in the lecture, by gradient descent on the whole list at once, or
-takes its closed form. Every other network learns from minibatches.
+`events(corpus, recipe)` yields Step, Watched, Evaluated, Checkpointed and at last Finished; `fit` runs it to the end,
+unwatched. Count models take one step. The one-layer network learns as in the lecture, by gradient descent on the whole
+list at once, or takes its closed form. Every other network learns from minibatches, and only there is it watched.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -19,9 +19,11 @@ from moreish.errors import ConfigError
 from moreish.learning.evaluate import Evaluation, evaluate
 from moreish.learning.plan import EVALUATIONS, plan
 from moreish.learning.recipe import Recipe, Trained, learning_keys
-from moreish.learning.recipes import ONE_LAYER_LR, ONE_LAYER_STEPS, tuned
+from moreish.learning.recipes import ONE_LAYER_LR, ONE_LAYER_STEPS, tuned, watch_every
 from moreish.learning.steps import begin, fit_lines, learn
 from moreish.learning.training import Progress, Training
+from moreish.learning.vitals import Vitals
+from moreish.learning.watching import is_read, watched
 from moreish.models.catalog import find_model
 from moreish.models.initialization import check_suits
 from moreish.models.model import LanguageModel
@@ -40,6 +42,14 @@ class Step:
     step: int
     loss: float
     steps: int = 0
+
+
+@dataclass(frozen=True)
+class Watched:
+    """The network's vitals at a step that was taken: the first, every `watch_every` steps and the last."""
+
+    step: int
+    vitals: Vitals
 
 
 @dataclass(frozen=True)
@@ -68,7 +78,7 @@ class Finished:
     training: Training | None = None
 
 
-Event = Step | Evaluated | Checkpointed | Finished
+Event = Step | Watched | Evaluated | Checkpointed | Finished
 
 
 def make_recipe(
@@ -131,13 +141,17 @@ def make_recipe(
         raise ConfigError(
             f"--patience needs a dev part, and {corpus.name} has none. Leave it out, or use --split unique."
         )
-    return recipe if time is None else plan(corpus, recipe, time, device, evaluated=evaluated)
+    if time is None:
+        return recipe
+    recipe = plan(corpus, recipe, time, device, evaluated=evaluated)
+    return recipe if "watch_every" in learning else replace(recipe, watch_every=watch_every(recipe.steps))
 
 
 def events(
     corpus: Corpus, recipe: Recipe, device: str = "cpu", resumed: tuple[Progress, dict[str, Tensor]] | None = None
 ) -> Iterator[Event]:
-    """Learn, telling what happens: Steps, an Evaluated where anything is held out, Checkpointed, at last Finished.
+    """Learn, telling what happens: Steps, Watched, an Evaluated where anything is held out, Checkpointed, at last
+    Finished.
 
     Args:
         resumed: how far a training by minibatches had come, and its tensors.
@@ -168,10 +182,12 @@ def _minibatches(
     checkpoint_every = recipe.checkpoint_every or evaluate_every
     stop = 0 < recipe.patience <= training.progress.without_better
     while training.step < recipe.steps and not stop:
-        loss = training.advance()
-        step = training.step
+        step = training.step + 1
+        loss, vitals = watched(training) if is_read(recipe, step) else (training.advance(), None)
         if step == 1 or step % TELL_EVERY == 0 or step == recipe.steps:
             yield Step(step, loss, recipe.steps)
+        if vitals is not None:
+            yield Watched(step, vitals)
         if has_dev and (step % evaluate_every == 0 or step == recipe.steps):
             found = evaluate(_trained(training, corpus, recipe, "current"), lightly=True)
             stop = training.consider(found.nats_per_symbol)
@@ -201,9 +217,10 @@ def fit(corpus: Corpus, model: str = "ngram", *, device: str = "cpu", **asked: A
         ConfigError: an unknown model or setting, or a value it refuses.
     """
     # Evaluations take time, and here nobody sees them: they are made where they decide something.
-    watched = bool(asked.get("patience")) or asked.get("use") == "best"
-    recipe = make_recipe(corpus, model, device=device, evaluated=watched, **asked)
-    if watched:
+    decides = bool(asked.get("patience")) or asked.get("use") == "best"
+    recipe = make_recipe(corpus, model, device=device, evaluated=decides, **asked)
+    recipe = replace(recipe, watch_every=0)
+    if decides:
         for event in events(corpus, recipe, device):
             if isinstance(event, Finished):
                 return event.trained

@@ -10,6 +10,7 @@ from moreish.errors import ConfigError
 from moreish.learning.evaluate import LIGHTLY, line_nats
 from moreish.learning.recipe import MOST_STEPS, Recipe
 from moreish.learning.steps import begin
+from moreish.learning.watching import watched
 from moreish.text.corpus import Corpus
 
 LEAST, MOST = 0.1, 10_000_000.0
@@ -34,7 +35,8 @@ def plan(
 
     Args:
         most: no more steps than these, whatever the time.
-        evaluated: whether evaluations, on dev while it learns and on train and dev at the end, take of the time.
+        evaluated: whether evaluations, on dev while it learns and on train and dev at the end, take of the time, and
+            readings of the vitals.
 
     Raises:
         ConfigError: the time is no positive number, or too short for a single step.
@@ -50,6 +52,10 @@ def plan(
         training.advance()
         tried += 1
     a_step = (clock.perf_counter() - at) / tried
+    if evaluated and recipe.watch_every:
+        at = clock.perf_counter()
+        watched(training)
+        a_step += max(0.0, clock.perf_counter() - at - a_step) / recipe.watch_every
     evaluating = _evaluating(training.result(), corpus) if evaluated else 0.0
     left = seconds * (1 - RESERVE) - (clock.perf_counter() - began) - beginning - evaluating
     steps = math.floor(left / a_step)

@@ -59,6 +59,7 @@ class Recipe:
     patience: int = setting(0, "stop after so many evaluations without a better one; 0: never early")
     evaluate_every: int = setting(0, "steps between evaluations on dev; 0: ten in all")
     checkpoint_every: int = setting(0, "steps between checkpoints; 0: at the end only")
+    watch_every: int = setting(0, "steps between readings of the vitals (moreish watch); 0: never")
     precision: str = setting("float32", "of the products: float32 or bfloat16")
     compile: bool = setting(False, "torch.compile: takes a minute here, and gains little")
     by_hand: bool = setting(False, "learn by the hand-written gradients, which equal autograd's to rounding")
@@ -92,7 +93,7 @@ class Recipe:
             _check_number(name, getattr(self, name), 0.0, 1.0, "It is a share of the steps. Use 0.1, say.")
         _check_number("clip", self.clip, 0.0, 1e9, "Use 1, say, or 0 for none.")
         check_whole("recipe", "batch", self.batch, 1, 10**7, "Use 32, say.")
-        for name in ("patience", "evaluate_every", "checkpoint_every"):
+        for name in ("patience", "evaluate_every", "checkpoint_every", "watch_every"):
             check_whole("recipe", name, getattr(self, name), 0, MOST_STEPS, "Use 0, or a number of steps.")
         if self.use == "average" and not self.average:
             raise ConfigError("use='average' needs an average. Give --average 0.999, say, or --use last.")

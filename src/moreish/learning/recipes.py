@@ -47,6 +47,8 @@ LEAST_STEPS = 40
 FEWER_STEPS = {"mixture": 20}
 """Its tables know a short list from the start: what weighs them has little to learn there, and soon learns too much."""
 MOST_STEPS = 60_000
+WATCH_EVERY, READINGS = 100, 100
+"""Steps between readings of the vitals, which take two steps' time, and about how many of them a long training has."""
 
 
 def defaults(model: str) -> Tuned:
@@ -54,7 +56,7 @@ def defaults(model: str) -> Tuned:
     if model == "one-layer":  # descends on the whole list, as in the lecture
         return {"steps": ONE_LAYER_STEPS, "lr": ONE_LAYER_LR, "weight_decay": 0.0, "initialization": "default"}
     found = {name: default for name, (default, _) in learning_keys().items()}
-    return _settled({**found, **NETWORK, **TUNED.get(model, {}), "steps": None})
+    return _settled({**found, **NETWORK, **TUNED.get(model, {}), "steps": None, "watch_every": WATCH_EVERY})
 
 
 def tuned(model: str, corpus: Corpus, settings: Tuned, learning: Tuned) -> tuple[Tuned, Tuned]:
@@ -73,7 +75,13 @@ def tuned(model: str, corpus: Corpus, settings: Tuned, learning: Tuned) -> tuple
         found["batch"] = max(1, min(found["batch"], int(MOST_CANDIDATES / symbols)))
     if "steps" not in found:
         found["steps"] = steps_for(model, corpus, found["batch"])
+    found.setdefault("watch_every", watch_every(found["steps"]))
     return settings, found
+
+
+def watch_every(steps: int) -> int:
+    """Steps between readings of the vitals, so that they cost a few per cent and fill no disk."""
+    return max(WATCH_EVERY, math.ceil(steps / READINGS))
 
 
 def _settled(found: Tuned) -> Tuned:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from moreish.errors import ConfigError, MoreishError
@@ -54,6 +55,8 @@ class Training:
         )
         self.average = _copied(model.state_dict()) if recipe.average else {}
         self.best: dict[str, Tensor] = {}
+        self.clipped = 1.0
+        """What the last step's gradient was multiplied by, so that its norm is no larger than allowed."""
         self._dropout = None
         if any(isinstance(module, Dropout) and module.rate for module in model.modules()):
             self._dropout = torch.Generator(self.device)
@@ -95,24 +98,36 @@ class Training:
         Raises:
             MoreishError: it is not finite.
         """
+        self.clipped = 1.0
+        self.clear_gradients()
+        loss = self.loss(batch, step)
+        value = loss.item()
+        if not math.isfinite(value):
+            raise self._broken(step, f"the loss is {value}")
+        loss.backward()
+        self._check_gradients(step)
+        return value
+
+    def loss(self, batch: Batch | Windows, step: int, plainly: bool = False) -> Float[Tensor, ""]:
+        """The loss that a step learns from, dropout and label smoothing included: the same for the same step.
+
+        Args:
+            step: decides dropout.
+            plainly: whether the model itself is called where otherwise a compiled one is.
+        """
         hand = self._by_hand()
         self.set_mode()
         if self._dropout is not None:
             self._dropout.manual_seed(stream_seed(self.recipe.seed, f"dropout/{step}"))
             set_dropout(self.model, self._dropout)
-        self.clear_gradients()
+        called, self._logits = self._logits, _logits if plainly else self._logits
         try:
             with self._precision(), hand:
-                loss = self.loss_of(batch)
-            value = loss.item()
-            if not math.isfinite(value):
-                raise self._broken(step, f"the loss is {value}")
-            loss.backward()
+                return self.loss_of(batch)
         finally:
+            self._logits = called
             if self._dropout is not None:
                 set_dropout(self.model, None)
-        self._check_gradients(step)
-        return value
 
     def set_mode(self) -> None:
         """Have the model learn: BatchNorm by its batch, dropout at work."""
@@ -225,6 +240,7 @@ class Training:
             raise self._broken(step, "a gradient is not finite")
         if self.recipe.clip and norm > self.recipe.clip:
             nn.utils.clip_grads_with_norm_(self._parameters, self.recipe.clip, norm)
+            self.clipped = self.recipe.clip / (norm.item() + 1e-6)  # as torch has it
 
     def _broken(self, step: int, what: str) -> MoreishError:
         """Names the step and the first tensor that is not finite: a weight, else a gradient, else the loss alone."""

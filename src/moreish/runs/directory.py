@@ -5,6 +5,7 @@ checkpoint-<step>.safetensors  the model and its alphabet; each one whole file, 
 lines.gz                       the run's lines with their split: train, then dev, then test
 hashes.gz                      instead of lines.gz where the list was not to be kept
 events.jsonl                   what happened, one JSON object a line, looks at the test part among them
+vitals.jsonl                   a network's vitals, a line for each reading (`vitals.py`); none where nothing was watched
 """
 
 from __future__ import annotations

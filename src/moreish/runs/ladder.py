@@ -218,10 +218,11 @@ def _recipe(corpus: Corpus, name: str, share: float | None, seed: int, device: s
         share /= len(turns(corpus)) + 1
     if share < LEAST_SHARE:
         raise ConfigError("there was no time left to learn it in. Give a longer --time.")
-    full = make_recipe(corpus, name, seed=seed, device=device, evaluate_every=0)
+    full = make_recipe(corpus, name, seed=seed, device=device, evaluate_every=0, watch_every=0)
     needs_dev = full.patience or full.use == "best"
     recipe = make_recipe(
-        corpus, name, seed=seed, time=share, device=device, evaluate_every=0 if needs_dev else MOST_STEPS
+        corpus, name, seed=seed, time=share, device=device, watch_every=0,
+        evaluate_every=0 if needs_dev else MOST_STEPS,
     )  # fmt: skip
     return replace(recipe, steps=min(recipe.steps, full.steps)), full.steps
 
@@ -236,7 +237,7 @@ def _learn_and_evaluate(
         seconds, trained = clock.perf_counter() - at, Trained(model, corpus.alphabet, corpus, recipe)
         return trained, seconds, recipe.steps, evaluate(trained)
     seconds, evaluation = 0.0, None
-    for event in events(corpus, recipe, device):
+    for event in events(corpus, replace(recipe, watch_every=0), device):
         match event:
             case Step():
                 seconds = clock.perf_counter() - at

@@ -11,10 +11,10 @@ from moreish.errors import MoreishError, RunError, RunExists
 from moreish.storage import exists, move_file, names, remove_file
 from moreish.text.alphabet import printable
 
-RUN_FILE, EVENTS_FILE = "run.toml", "events.jsonl"
+RUN_FILE, EVENTS_FILE, VITALS_FILE = "run.toml", "events.jsonl", "vitals.jsonl"
 STAGE, READY = ".growing", ".ready"
 """Within a run directory: where a run grows, and what that is called when it is whole, until its files are in place."""
-OURS = re.compile(r"(run\.toml|lines\.gz|hashes\.gz|events\.jsonl|checkpoint-\d+\.safetensors)", re.ASCII)
+OURS = re.compile(r"(run\.toml|lines\.gz|hashes\.gz|events\.jsonl|vitals\.jsonl|checkpoint-\d+\.safetensors)", re.ASCII)
 RUNS = Path("runs")
 
 

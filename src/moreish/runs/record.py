@@ -54,6 +54,7 @@ class RecipeSection(_Strict):
     patience: int = Field(default=0, ge=0, le=2**53)
     evaluate_every: int = Field(default=0, ge=0, le=2**53)
     checkpoint_every: int = Field(default=0, ge=0, le=2**53)
+    watch_every: int = Field(default=0, ge=0, le=2**53)
     precision: Literal["float32", "bfloat16"] = "float32"
     compile: bool = False
     by_hand: bool = False

@@ -20,16 +20,17 @@ from typing import Any
 import torch
 
 from moreish.errors import ResumeWarning, RunError, UsageError
-from moreish.learning.fit import Checkpointed, Evaluated, Event, Finished, Step, events
+from moreish.learning.fit import Checkpointed, Evaluated, Event, Finished, Step, Watched, events
 from moreish.learning.recipe import Recipe, Trained
 from moreish.models.catalog import find_model
 from moreish.runs import checkpoint
 from moreish.runs.checkpoint import Saved
 from moreish.runs.directory import corpus_of, has_finished, read_events, read_run
 from moreish.runs.kept import write_kept
-from moreish.runs.place import EVENTS_FILE, READY, RUN_FILE, STAGE, check_free, clear, discard, finish
+from moreish.runs.place import EVENTS_FILE, READY, RUN_FILE, STAGE, VITALS_FILE, check_free, clear, discard, finish
 from moreish.runs.record import ListRecord, MachineSection, RunRecord
 from moreish.runs.tensors import expected, read_model, read_training, save_model
+from moreish.runs.vitals import line_of, rewind_vitals
 from moreish.storage import append_line, exists, lock, make_directory, move_file, write_file
 from moreish.text.alphabet import printable
 from moreish.text.corpus import Corpus
@@ -151,6 +152,8 @@ class _Writer:
                     yield self.saved(event)
                     self.tell(event)
                     event = replace(event, trained=event.trained.with_run(str(self.where)))
+                case Watched():
+                    append_line(self.here / VITALS_FILE, line_of(event.vitals))
                 case _:
                     self.tell(event)
             yield event
@@ -172,6 +175,7 @@ class _Writer:
 
 def _rewind(here: Path, step: int) -> None:
     """Drop what was told after a step: it will be told again."""
+    rewind_vitals(here, step)
     path = here / EVENTS_FILE
     if exists(path):
         kept = [

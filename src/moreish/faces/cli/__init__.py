@@ -26,9 +26,8 @@ from moreish.faces.cli import (
     init,
     ladder,
     learn,
-    ladder,
-    learn,
     report,
+    watch,
 )
 from moreish.faces.cli.command import Command, LearningCommand, abandon_output
 from moreish.faces.cli.console import make_output_safe, note
@@ -87,6 +86,7 @@ app.command("backprop", cls=Command, rich_help_panel=LOOK)(backprop.backprop)
 app.command("init", cls=Command, rich_help_panel=LOOK)(init.init)
 app.command("report", cls=Command, rich_help_panel=LOOK)(report.report)
 app.command("embeddings", cls=Command, rich_help_panel=LOOK)(embeddings.embeddings)
+app.command("watch", cls=Command, rich_help_panel=LOOK)(watch.watch)
 app.command("show", cls=Command, rich_help_panel=LOOK)(examine.show)
 app.command("models", cls=Command, rich_help_panel=LOOK)(examine.models)
 app.command("lists", cls=Command, rich_help_panel=LOOK)(examine.lists)
