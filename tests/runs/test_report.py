@@ -13,6 +13,7 @@ import pytest
 from moreish.errors import RunError, UsageError
 from moreish.explaining.embedding.measures import embeddings
 from moreish.generating.sample import sample
+from moreish.learning.doctor.diagnosis import diagnose
 from moreish.learning.evaluate import evaluate, held_out_loss
 from moreish.learning.fit import events, make_recipe
 from moreish.runs import report as reporting
@@ -20,9 +21,10 @@ from moreish.runs.directory import load, read_events, record_look
 from moreish.runs.recording import record
 from moreish.runs.report import report
 from moreish.runs.reporting import learning, making, predicting, run
-from moreish.runs.reporting.inside import COUNTED, NO_VITALS, verdicts_section, vitals_section
+from moreish.runs.reporting.inside import verdicts_section, vitals_section
 from moreish.runs.reporting.learning import read_curves
 from moreish.runs.reporting.section import Column, Picture, Section, Table, explained, figures_of, shown
+from moreish.runs.vitals import vitals
 from moreish.text.corpus import Corpus
 from moreish.text.hygiene import inspect_lines
 
@@ -127,12 +129,11 @@ def test_every_number_is_explained(places):
 
 
 MISSING = {
-    "ngram": {"learning": "fitted by counting", "vitals": COUNTED[:30], "verdicts": "has not looked",
+    "ngram": {"learning": "fitted by counting", "vitals": "fitted by counting", "verdicts": "fitted by counting",
               "embeddings": "has no embedding"},
-    "one-layer": {"vitals": NO_VITALS[:30], "verdicts": "has not looked"},
+    "one-layer": {"vitals": "whole list at once", "verdicts": "Add --batch 32"},
     "few": {"learning": "fitted by counting", "embeddings": "has no embedding"},
     "one": {"predicting": "one unique line, so there is nothing to hold out"},
-    "mlp": {"vitals": NO_VITALS[:30]},
 }  # fmt: skip
 
 
@@ -234,7 +235,7 @@ def test_vitals_as_they_are_written_down():
     assert sites.rows[0] == ("hidden.0", 0.1, 0.6, 0.02, None, None) and sites.rows[1][3] is None
     assert parameters.rows == (("w", 1.0, 0.1, -3.1),)
     assert section.pictures == (drawn,)
-    assert vitals_section([]).missing == NO_VITALS and vitals_section([], COUNTED).missing == COUNTED
+    assert vitals_section([], "Not watched.").missing == "Not watched."
 
 
 def test_verdicts_as_the_doctor_gives_them():
@@ -250,8 +251,16 @@ def test_verdicts_as_the_doctor_gives_them():
 
 
 def test_a_report_takes_the_doctor_s_word(places):
-    told = report(places["ngram"], findings=[])
-    assert told.section("verdicts").remarks[0].tone == "good"
+    said = report(places["mlp"]).section("verdicts")
+    assert [row[0] for row in said.tables[0].rows] == [f.fault for f in diagnose(load(places["mlp"])).findings]
+    assert report(places["mlp"], doctor=False).section("verdicts").missing == "The training doctor was not asked."
+
+
+def test_the_vitals_are_those_that_the_run_kept(places):
+    section, kept = report(places["mlp"]).section("vitals"), vitals(places["mlp"])
+    assert [figure.value for figure in section.figures] == [len(kept.readings), kept.readings[-1].step]
+    assert [row[0] for row in section.tables[0].rows] == [site.site for site in kept.readings[-1].sites]
+    assert section.pictures[0].data.to_dict() == kept.to_dict()
 
 
 @pytest.mark.parametrize(

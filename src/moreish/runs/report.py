@@ -10,16 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from moreish.errors import UsageError
+from moreish.errors import ConfigError, MoreishError, RunError, UsageError
+from moreish.learning.doctor.diagnosis import diagnose
+from moreish.learning.recipe import Trained
 from moreish.randomness import stream_seed
 from moreish.runs.directory import count_looks, load_with_step, read_events, read_run
 from moreish.runs.place import EVENTS_FILE
-from moreish.runs.reporting.inside import COUNTED, NO_VITALS, NOT_LOOKED, verdicts_section, vitals_section
+from moreish.runs.reporting.inside import NOT_LOOKED, verdicts_section, vitals_section, watched_picture
 from moreish.runs.reporting.learning import learning_section
 from moreish.runs.reporting.making import embeddings_section, samples_section
 from moreish.runs.reporting.predicting import predicting_section
 from moreish.runs.reporting.run import list_section, run_section, summary
 from moreish.runs.reporting.section import Figure, Section
+from moreish.runs.vitals import vitals
 
 LINES = 20
 MOST_LINES = 1_000
@@ -68,16 +71,14 @@ class Report:
         }
 
 
-def report(
-    run: str | Path, *, seed: int = 0, lines: int = LINES, findings: Sequence[Mapping[str, Any]] | str = NOT_LOOKED
-) -> Report:
+def report(run: str | Path, *, seed: int = 0, lines: int = LINES, doctor: bool = True) -> Report:
     """Measure a run for its report.
 
     Args:
         run: its directory.
         seed: of the lines that it makes; the same seed gives the same report.
         lines: how many of those are shown.
-        findings: what the training doctor found, as plain values; or a sentence on why it has not looked.
+        doctor: whether the doctor looks at it: up to 400 steps by the run's recipe are taken again and observed.
 
     Raises:
         RunError: it is no run, or a line of its events is damaged.
@@ -94,10 +95,29 @@ def report(
         list_section(trained),
         learning_section(trained, events, step),
         predicting_section(trained, events, step, str(Path(run) / EVENTS_FILE)),
-        vitals_section([], COUNTED if trained.model.fitted_by_counting else NO_VITALS),
-        verdicts_section(findings),
+        _vitals(run),
+        verdicts_section(_findings(trained) if doctor else NOT_LOOKED),
         samples_section(trained, seed, lines),
         embeddings_section(trained),
         run_section(trained, step, count_looks(run), record.run.moreish),
     )
     return Report(trained.recipe.model, trained.corpus.name, str(run), summary(trained), sections)
+
+
+def _vitals(run: str | Path) -> Section:
+    """The vitals that a run kept, or why it has none."""
+    try:
+        found = vitals(run)
+    except RunError as error:
+        return vitals_section([], f"{error}")
+    return vitals_section([one.to_dict() for one in found.readings], pictures=(watched_picture(found),))
+
+
+def _findings(trained: Trained) -> Sequence[Mapping[str, Any]] | str:
+    """What the doctor says of the same training, or why it does not look into it."""
+    try:
+        return [finding.to_dict() for finding in diagnose(trained).findings]
+    except ConfigError as error:
+        return f"{error}"
+    except MoreishError as error:
+        return f"The doctor could not run it again: {error}"

@@ -26,6 +26,9 @@ def report(
     seed: Annotated[
         int, typer.Option("--seed", parser=whole, metavar="N", help="Of the lines that it makes.")
     ] = 0,
+    doctor: Annotated[
+        bool, typer.Option("--doctor/--no-doctor", help="Let the doctor take the training's first steps again.")
+    ] = True,
     json: Json = False,
 ) -> None:  # fmt: skip
     """All that there is to say of a run, each number explained: in the terminal, or with -o as one page.
@@ -39,7 +42,7 @@ def report(
     from moreish.runs.report import report as measure
 
     with working("measuring", quiet=json):
-        found = measure(run, seed=seed, lines=count)
+        found = measure(run, seed=seed, lines=count, doctor=doctor)
     if out is not None:
         check_out(out, found.list)
         from moreish.faces.reporting.page import page

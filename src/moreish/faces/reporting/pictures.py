@@ -85,7 +85,26 @@ def _embeddings_characters(data: Any, width: int) -> RenderableType:
     return picture(data, width)
 
 
+def _watched_figure(data: Any, look: Look) -> Figure:
+    from moreish.faces.plot_watch import watch_figure
+
+    return watch_figure(data, data.readings[-1].step, WIDTH, look=look)
+
+
+def _watched_wide(data: Any, look: Look) -> Figure:
+    from moreish.faces.plot_watch import watch_figure
+
+    return watch_figure(data, data.readings[-1].step, look=look)
+
+
+def _watched_characters(data: Any, width: int) -> RenderableType:
+    from moreish.faces.watching import watch_table
+
+    return watch_table(data, data.readings[-1].step, width)
+
+
 DRAWINGS = {
+    "watched": Drawing(_watched_figure, _watched_characters, _watched_wide),
     "curves": Drawing(_curves_figure, _curves_characters),
     "lengths": Drawing(_lengths_figure, _lengths_characters),
     "embeddings": Drawing(_embeddings_figure, _embeddings_characters),

@@ -10,16 +10,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from moreish.runs.reporting.section import Column, Figure, Picture, Remark, Section, Table, Value
+from moreish.runs.vitals import WatchedRun
 
 VITALS = ("vitals", "Its vitals", "What passed through the network while it learnt, and what came back.")
 VERDICTS = ("verdicts", "Verdicts", "What the training doctor found: the fault, by which number, and what mends it.")
-NO_VITALS = "This run wrote no vitals down: it was trained without them, or by a version that had none."
-COUNTED = "It was fitted by counting, so nothing passes through it and no gradient back."
-NOT_LOOKED = "The training doctor has not looked at this run."
+NOT_LOOKED = "The training doctor was not asked."
 
 
 def vitals_section(
-    readings: Sequence[Mapping[str, Any]], missing: str = NO_VITALS, pictures: tuple[Picture, ...] = ()
+    readings: Sequence[Mapping[str, Any]], missing: str = "", pictures: tuple[Picture, ...] = ()
 ) -> Section:
     """The last vitals that were written down, as tables, and what is drawn of all of them.
 
@@ -36,6 +35,15 @@ def vitals_section(
     )
     tables = [table for table in (_sites(last), _parameters(last), _norms(last)) if table.rows]
     return Section(*VITALS, figures=figures, tables=tuple(tables), pictures=pictures)
+
+
+def watched_picture(found: WatchedRun) -> Picture:
+    """The lecture's four plots of a run's vitals."""
+    sentence = (
+        "Each row a layer: what it gave, the gradient that came back, the gradient of its weights; below, how much "
+        "each step changed the weights (a thousandth is the guide) and the loss."
+    )
+    return Picture("watched", "watched", "While it learnt", sentence, found)
 
 
 def verdicts_section(findings: Sequence[Mapping[str, Any]] | str) -> Section:
