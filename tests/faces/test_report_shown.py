@@ -178,6 +178,34 @@ def test_one_drawing_serves_light_and_dark(pages):
     assert set(re.findall(r"\.(d\d+)\{", reader.style)) <= classes
 
 
+def test_a_scale_of_colours_is_the_dark_one_in_the_dark_and_ids_are_the_same_each_time():
+    matplotlib = pytest.importorskip("matplotlib")
+    from matplotlib.colors import to_hex
+
+    from moreish.faces.reporting.inline import Inline
+
+    shares = (0.0, 0.3, 0.9)
+
+    def make(look):
+        figure = plot.new_figure(look, 3, 2)
+        axes = figure.add_subplot()
+        for share in shares:
+            axes.plot([0, 1], [share, 1], color=matplotlib.colormaps[look.scale](share))
+        disc = matplotlib.patches.Circle((0.5, 0.5), 0.4, transform=axes.transData)
+        axes.plot([0, 1], [0, 1], color=look.ink).pop().set_clip_path(
+            disc
+        )  # by a path, whose id is its place in memory
+        return figure
+
+    inline = Inline("serif")
+    drawn = inline.draw("x", make, "Three lines.")
+    for dark, look in ((False, LIGHT), (True, DARK)):
+        told_of = dict(re.findall(r"--(scale\d+):(#\w+);", inline.colours(dark)))
+        assert sorted(told_of.values()) == sorted(to_hex(matplotlib.colormaps[look.scale](share)) for share in shares)
+        assert all(f"var(--{name})" in inline.css for name in told_of)
+    assert Inline("serif").draw("x", make, "Three lines.") == drawn and drawn.count("<svg") == 1
+
+
 def test_every_drawing_says_what_is_to_be_seen(reports, pages):
     reader = Reader(pages["plain"])
     drawings = [attributes for tag, attributes in reader.elements if tag == "svg"]
