@@ -71,8 +71,14 @@ class Inline:
             for child in list(parent):
                 if _local(child.tag) in ("metadata", "style"):
                     parent.remove(child)
+        needed = _referred_to(root)
         for element in root.iter():
             element.tag = _local(element.tag)
+            if element.get("id") not in needed:
+                element.attrib.pop("id", None)
+            if element.tag != "text":  # line breaks between elements, a tenth of the file
+                element.text = None if (element.text or "").isspace() else element.text
+            element.tail = None if (element.tail or "").isspace() else element.tail
             self._clean(element, name)
         box = root.get("viewBox", "")
         root.attrib.clear()
@@ -118,6 +124,13 @@ class Inline:
             return found[0]
         self._places[place] = found[0]
         return f"var(--scale{place})"
+
+
+def _referred_to(root: ElementTree.Element) -> set[str]:
+    """The ids that something in a drawing refers to."""
+    values = [value for element in root.iter() for value in element.attrib.values()]
+    hrefs = {value[1:] for value in values if value.startswith("#")}
+    return hrefs.union(*(re.findall(r"url\(#([^)]+)\)", value) for value in values))
 
 
 def _local(name: str) -> str:
