@@ -178,11 +178,39 @@ def test_one_drawing_serves_light_and_dark(pages):
     assert set(re.findall(r"\.(d\d+)\{", reader.style)) <= classes
 
 
+def test_a_scale_of_colours_is_the_dark_one_in_the_dark_and_ids_are_the_same_each_time():
+    matplotlib = pytest.importorskip("matplotlib")
+    from matplotlib.colors import to_hex
+
+    from moreish.faces.reporting.inline import Inline
+
+    shares = (0.0, 0.3, 0.9)
+
+    def make(look):
+        figure = plot.new_figure(look, 3, 2)
+        axes = figure.add_subplot()
+        for share in shares:
+            axes.plot([0, 1], [share, 1], color=matplotlib.colormaps[look.scale](share))
+        disc = matplotlib.patches.Circle((0.5, 0.5), 0.4, transform=axes.transData)
+        axes.plot([0, 1], [0, 1], color=look.ink).pop().set_clip_path(
+            disc
+        )  # by a path, whose id is its place in memory
+        return figure
+
+    inline = Inline("serif")
+    drawn = inline.draw("x", make, "Three lines.")
+    for dark, look in ((False, LIGHT), (True, DARK)):
+        told_of = dict(re.findall(r"--(scale\d+):(#\w+);", inline.colours(dark)))
+        assert sorted(told_of.values()) == sorted(to_hex(matplotlib.colormaps[look.scale](share)) for share in shares)
+        assert all(f"var(--{name})" in inline.css for name in told_of)
+    assert Inline("serif").draw("x", make, "Three lines.") == drawn and drawn.count("<svg") == 1
+
+
 def test_every_drawing_says_what_is_to_be_seen(reports, pages):
     reader = Reader(pages["plain"])
     drawings = [attributes for tag, attributes in reader.elements if tag == "svg"]
     sentences = [picture.sentence for section in reports["plain"].sections for picture in section.pictures]
-    assert [drawing["aria-label"] for drawing in drawings] == sentences and len(sentences) == 3
+    assert {drawing["aria-label"] for drawing in drawings} == set(sentences) and len(drawings) >= len(sentences) >= 3
     assert {drawing["role"] for drawing in drawings} == {"img"} and all("viewbox" in drawing for drawing in drawings)
     assert reader.elements[0] == ("html", {"lang": "en"})
 
@@ -272,7 +300,7 @@ def test_each_kind_of_picture_can_be_drawn_both_ways(reports):
             figure = drawing.figure(picture.data, look)
             figure.draw_without_rendering()
             for axes in figure.axes:
-                for text in (axes._left_title, axes.xaxis.label, axes.yaxis.label):
+                for text in (t for t in (axes._left_title, axes.xaxis.label, axes.yaxis.label) if t.get_text()):
                     box = text.get_window_extent()
                     assert box.x0 >= -1 and box.x1 <= figure.bbox.x1 + 1, text.get_text()
 

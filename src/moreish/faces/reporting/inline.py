@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from moreish.faces.plot import LIGHT, Look, rendered
+from moreish.faces.plot import DARK, LIGHT, Look, rendered
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,15 +34,27 @@ class Inline:
     """
 
     def __init__(self, font: str):
+        from matplotlib import colormaps
+        from matplotlib.colors import to_hex
+
         self.font = font
         self._classes: dict[str, str] = {}
-        self._names: set[str] = set()
+        self._ids: dict[str, dict[str, str]] = {}
+        places = range(colormaps[LIGHT.scale].N)
+        self._scale = {to_hex(colormaps[LIGHT.scale](i)): i for i in places}
+        self._of_dark = [to_hex(colormaps[DARK.scale](i)) for i in places]
+        self._places: dict[int, str] = {}
 
     @property
     def css(self) -> str:
         """The rules of every class that the drawings so far refer to."""
         rules = [f".{name}{{{style}}}" for style, name in self._classes.items()]
         return "".join([".drawn *{stroke-linejoin:round;stroke-linecap:butt}", *rules])
+
+    def colours(self, dark: bool) -> str:
+        """The custom properties that the drawings so far need beside the look's: places on the scale of many curves."""
+        told = sorted(self._places.items())
+        return "".join(f"--scale{i}:{self._of_dark[i] if dark else light};" for i, light in told)
 
     def draw(self, name: str, make: Callable[[Look], Figure], sentence: str) -> str:
         """A figure as an element of the page.
@@ -52,15 +64,21 @@ class Inline:
             make: gives the figure in a look.
             sentence: what is to be seen, for those who cannot see it.
         """
-        assert name not in self._names, name
-        self._names.add(name)
+        assert name not in self._ids, name
+        self._ids[name] = {}
         root = ElementTree.fromstring(rendered(make(PAGE), "svg"))
         for parent in list(root.iter()):
             for child in list(parent):
                 if _local(child.tag) in ("metadata", "style"):
                     parent.remove(child)
+        needed = _referred_to(root)
         for element in root.iter():
             element.tag = _local(element.tag)
+            if element.get("id") not in needed:
+                element.attrib.pop("id", None)
+            if element.tag != "text":  # line breaks between elements, a tenth of the file
+                element.text = None if (element.text or "").isspace() else element.text
+            element.tail = None if (element.tail or "").isspace() else element.tail
             self._clean(element, name)
         box = root.get("viewBox", "")
         root.attrib.clear()
@@ -73,13 +91,18 @@ class Inline:
             value = element.attrib.pop(key)
             local = _local(key)
             if local == "id":
-                value = f"{name}-{value}"
+                value = self._id(name, value)
             elif local == "href" and value.startswith("#"):
-                value = f"#{name}-{value[1:]}"
-            value = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", value)
+                value = f"#{self._id(name, value[1:])}"
+            value = re.sub(r"url\(#([^)]+)\)", lambda found: f"url(#{self._id(name, found[1])})", value)
             element.attrib[local] = value
         if style:
             element.set("class", self._class_of(style))
+
+    def _id(self, name: str, given: str) -> str:
+        """An id of the page: some of matplotlib's own are another each time."""
+        ids = self._ids[name]
+        return f"{name}-{ids.setdefault(given, str(len(ids)))}"
 
     def _class_of(self, style: str) -> str:
         """The class of a style, in the page's colours and font."""
@@ -93,7 +116,21 @@ class Inline:
             return f"font:{bold} {size[0] if size else '9px'} {self.font}"
         for name, marked in MARKED.items():
             value = value.replace(marked, f"var(--{name})")
-        return f"{key}:{value}"
+        return f"{key}:{re.sub('#[0-9a-f]{6}', self._on_scale, value)}"
+
+    def _on_scale(self, found: re.Match[str]) -> str:
+        place = self._scale.get(found[0])
+        if place is None:
+            return found[0]
+        self._places[place] = found[0]
+        return f"var(--scale{place})"
+
+
+def _referred_to(root: ElementTree.Element) -> set[str]:
+    """The ids that something in a drawing refers to."""
+    values = [value for element in root.iter() for value in element.attrib.values()]
+    hrefs = {value[1:] for value in values if value.startswith("#")}
+    return hrefs.union(*(re.findall(r"url\(#([^)]+)\)", value) for value in values))
 
 
 def _local(name: str) -> str:

@@ -37,7 +37,7 @@ def page(report: Report) -> str:
     """The whole page. matplotlib must be installed."""
     inline = Inline(FONT)
     sections = "".join(_section(section, inline) for section in report.sections)
-    style = stylesheet(inline.css)
+    style = stylesheet(inline)
     links = "".join(f'<li><a href="#{said(s.name)}">{said(s.title)}</a></li>' for s in report.sections)
     tiles = "".join(
         f'<div><dt>{said(f.label)}</dt><dd>{_value(f.shown)} <span class="unit">{said(unit_shown(f.unit))}</span></dd>'

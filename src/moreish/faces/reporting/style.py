@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from moreish.faces.plot import DARK, LIGHT, Look
-from moreish.faces.reporting.inline import COLOURS
+from moreish.faces.reporting.inline import COLOURS, Inline
 
 FONT = 'system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif'
 MONO = 'ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace'
@@ -79,14 +79,15 @@ section{break-inside:auto}h2,h3{break-after:avoid}
 """
 
 
-def stylesheet(drawn: str) -> str:
-    """The page's one stylesheet; `drawn` are the rules of its drawings."""
+def stylesheet(inline: Inline) -> str:
+    """The page's one stylesheet, the rules of its drawings among them."""
     rules = RULES.replace("FONT", FONT).replace("MONO", MONO).replace("\n", "")
-    light, dark = _colours("light", LIGHT), _colours("dark", DARK)
+    light = _colours("light", LIGHT) + inline.colours(dark=False)
+    dark = _colours("dark", DARK) + inline.colours(dark=True)
     return (
         f":root{{color-scheme:light dark;{light}}}"
         f"@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}"
-        f"@media print{{:root{{color-scheme:light}}}}{rules}{drawn}"
+        f"@media print{{:root{{color-scheme:light}}}}{rules}{inline.css}"
     )
 
 

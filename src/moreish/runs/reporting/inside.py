@@ -29,9 +29,12 @@ def vitals_section(
     if not readings:
         return Section(*VITALS, missing=missing)
     last = readings[-1]
+    step = _number(last.get("step"))
     figures = (
         Figure("watched", "watched", len(readings), "times", "How often its vitals were taken while it learnt."),
-        Figure("step", "at step", _number(last.get("step")), "", "The tables below are of this step.", "Not said."),
+        Figure(
+            "step", "at step", step, "", "The tables are of this step.", "" if step is not None else "It is not said."
+        ),
     )
     tables = [table for table in (_sites(last), _parameters(last), _norms(last)) if table.rows]
     return Section(*VITALS, figures=figures, tables=tuple(tables), pictures=pictures)
