@@ -10,19 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from moreish.errors import ConfigError, MoreishError, RunError, UsageError
+from moreish.errors import ConfigError, MoreishError, UsageError
 from moreish.learning.doctor.diagnosis import diagnose
 from moreish.learning.recipe import Trained
 from moreish.randomness import stream_seed
 from moreish.runs.directory import count_looks, load_with_step, read_events, read_run
 from moreish.runs.place import EVENTS_FILE
-from moreish.runs.reporting.inside import NOT_LOOKED, verdicts_section, vitals_section, watched_picture
+from moreish.runs.reporting.inside import NOT_LOOKED, verdicts_section, vitals_of_run
 from moreish.runs.reporting.learning import learning_section
 from moreish.runs.reporting.making import embeddings_section, samples_section
 from moreish.runs.reporting.predicting import predicting_section
 from moreish.runs.reporting.run import list_section, run_section, summary
 from moreish.runs.reporting.section import Figure, Section
-from moreish.runs.vitals import vitals
 
 LINES = 20
 MOST_LINES = 1_000
@@ -95,22 +94,13 @@ def report(run: str | Path, *, seed: int = 0, lines: int = LINES, doctor: bool =
         list_section(trained),
         learning_section(trained, events, step),
         predicting_section(trained, events, step, str(Path(run) / EVENTS_FILE)),
-        _vitals(run),
+        vitals_of_run(run),
         verdicts_section(_findings(trained) if doctor else NOT_LOOKED),
         samples_section(trained, seed, lines),
         embeddings_section(trained),
         run_section(trained, step, count_looks(run), record.run.moreish),
     )
     return Report(trained.recipe.model, trained.corpus.name, str(run), summary(trained), sections)
-
-
-def _vitals(run: str | Path) -> Section:
-    """The vitals that a run kept, or why it has none."""
-    try:
-        found = vitals(run)
-    except RunError as error:
-        return vitals_section([], f"{error}")
-    return vitals_section([one.to_dict() for one in found.readings], pictures=(watched_picture(found),))
 
 
 def _findings(trained: Trained) -> Sequence[Mapping[str, Any]] | str:

@@ -39,10 +39,6 @@ class WatchedRun:
     readings: list[Vitals]
     losses: list[tuple[int, float]]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON: all readings."""
-        return {"readings": [one.to_dict() for one in self.readings], "losses": [list(each) for each in self.losses]}
-
     def at(self, step: int | None = None) -> Vitals:
         """The reading at a step; by default the last.
 

@@ -85,26 +85,38 @@ def _embeddings_characters(data: Any, width: int) -> RenderableType:
     return picture(data, width)
 
 
-def _watched_figure(data: Any, look: Look) -> Figure:
+def _vitals_figure(data: Any, look: Look) -> Figure:
     from moreish.faces.plot_watch import watch_figure
 
-    return watch_figure(data, data.readings[-1].step, WIDTH, look=look)
+    return watch_figure(data.run, data.run.at().step, WIDTH, look=look)
 
 
-def _watched_wide(data: Any, look: Look) -> Figure:
+def _vitals_wide(data: Any, look: Look) -> Figure:
     from moreish.faces.plot_watch import watch_figure
 
-    return watch_figure(data, data.readings[-1].step, look=look)
+    return watch_figure(data.run, data.run.at().step, 12.0, look=look)
 
 
-def _watched_characters(data: Any, width: int) -> RenderableType:
-    from moreish.faces.watching import watch_table
+def _vitals_characters(data: Any, width: int) -> RenderableType:
+    """update:data over the steps; the section's tables have the rest."""
+    from rich.console import Group
+    from rich.text import Text
 
-    return watch_table(data, data.readings[-1].step, width)
+    from moreish.faces.draw_curves import character_curves
+
+    names = [each.name for each in data.run.at().parameters]
+    curves = []
+    for i, name in enumerate(names):
+        points = [(one.step, one.parameters[i].update_to_data) for one in data.run.readings]
+        curves.append(("·", "", [(step, value) for step, value in points if value is not None and "weight" in name]))
+    curves = [curve for curve in curves if curve[2]]
+    if not curves:
+        return Text("No step moved a matrix.", "dim")
+    return Group(Text("log10 of update:data of each matrix", "dim"), character_curves(curves, min(width, 100)))
 
 
 DRAWINGS = {
-    "watched": Drawing(_watched_figure, _watched_characters, _watched_wide),
+    "vitals": Drawing(_vitals_figure, _vitals_characters, _vitals_wide),
     "curves": Drawing(_curves_figure, _curves_characters),
     "lengths": Drawing(_lengths_figure, _lengths_characters),
     "embeddings": Drawing(_embeddings_figure, _embeddings_characters),

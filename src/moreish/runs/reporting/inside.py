@@ -7,14 +7,55 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from moreish.errors import RunError
 from moreish.runs.reporting.section import Column, Figure, Picture, Remark, Section, Table, Value
-from moreish.runs.vitals import WatchedRun
+from moreish.runs.vitals import WatchedRun, vitals
 
 VITALS = ("vitals", "Its vitals", "What passed through the network while it learnt, and what came back.")
 VERDICTS = ("verdicts", "Verdicts", "What the training doctor found: the fault, by which number, and what mends it.")
 NOT_LOOKED = "The training doctor was not asked."
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What is drawn of a run's vitals: its readings."""
+
+    run: WatchedRun
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON: when they were taken, update:data over the steps, and the last reading."""
+        now = self.run.at()
+        return {
+            "readings": [one.step for one in self.run.readings],
+            "update_to_data": {
+                each.name: [one.parameters[i].update_to_data for one in self.run.readings]
+                for i, each in enumerate(now.parameters)
+            },
+            "last": now.to_dict(),
+        }
+
+
+def vitals_of_run(where: str | Path) -> Section:
+    """The vitals that a run kept, or why it kept none.
+
+    Raises:
+        StorageError: the file cannot be read.
+    """
+    try:
+        found = vitals(where)
+    except RunError as error:
+        said = str(error)
+        return vitals_section([], said[:1].upper() + said[1:])
+    sentence = (
+        "Each row is a layer, from the first to the last. Normal: activations and gradients as wide in every layer, "
+        "few tanh at their ends, update:data near -3."
+    )
+    picture = Picture("watched", "vitals", "Layer by layer, and over the steps", sentence, Watched(found))
+    return vitals_section([one.to_dict() for one in found.readings], pictures=(picture,))
 
 
 def vitals_section(
@@ -38,15 +79,6 @@ def vitals_section(
     )
     tables = [table for table in (_sites(last), _parameters(last), _norms(last)) if table.rows]
     return Section(*VITALS, figures=figures, tables=tuple(tables), pictures=pictures)
-
-
-def watched_picture(found: WatchedRun) -> Picture:
-    """The lecture's four plots of a run's vitals."""
-    sentence = (
-        "Each row a layer: what it gave, the gradient that came back, the gradient of its weights; below, how much "
-        "each step changed the weights (a thousandth is the guide) and the loss."
-    )
-    return Picture("watched", "watched", "While it learnt", sentence, found)
 
 
 def verdicts_section(findings: Sequence[Mapping[str, Any]] | str) -> Section:
