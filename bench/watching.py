@@ -1,14 +1,14 @@
 """Learning with the vitals read at the default interval, and written down, beside the same steps unwatched.
 
-Both sides are the same training, steps, batches and dropout included, in one process and in turn. What is timed is the
-steps themselves, with none of the evaluations and checkpoints that `moreish train` makes on its way: these would make
-the share of the readings look smaller. Each block of 100 steps has one reading, its file's line with it.
+Both sides are the same training, batches and dropout included, in one process and in turn, step by step. What is timed
+are the steps themselves, with none of the evaluations and checkpoints that `moreish train` makes on its way: these
+would make the share of the readings look smaller. Each block of 100 steps has one reading, its file's line with it.
 """
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,7 +18,7 @@ from moreish.learning.training import Training
 from moreish.learning.watching import is_read, watched
 from moreish.runs.vitals import line_of
 from moreish.storage import append_line
-from timing import REPEATS, Measured, clock, in_turn
+from timing import REPEATS, Measured, Timing, clock
 
 
 def mlp(lists: dict[str, str]) -> Measured:
@@ -45,26 +45,30 @@ def _measured(path: str, model: str) -> Measured:
     corpus = Corpus.read(path)
     recipe = make_recipe(corpus, model)
     sides = [begin(each, corpus.train, corpus.alphabet) for each in (recipe, replace(recipe, watch_every=0))]
-    steps = recipe.watch_every
     with TemporaryDirectory() as where:
         file = Path(where) / "vitals.jsonl"
-        works = [partial(_advance, side, steps, file) for side in sides]
-        for work in works:
-            work()  # the first step's reading, and whatever else comes once
-        watched_side, unwatched = in_turn(*works, repeats=REPEATS + 2)
-    note = (
-        f"batches of {recipe.batch} lines; a reading every {steps} steps, and {recipe.steps:,} steps in all by default"
-    )
-    return Measured(
-        [1e3 * t.wall / steps for t in watched_side], [1e3 * t.wall / steps for t in unwatched], note,
-        clock=clock(watched_side),
-    )  # fmt: skip
+        _block(sides, recipe.watch_every, file)  # the first step's reading, and whatever else comes once
+        blocks = [_block(sides, recipe.watch_every, file) for _ in range(REPEATS + 2)]
+    ours, theirs = zip(*blocks)
+    note = f"batches of {recipe.batch} lines, a reading every {recipe.watch_every} steps, {recipe.steps:,} in all"
+    return Measured([t.wall for t in ours], [t.wall for t in theirs], note, clock=clock(list(ours)))
 
 
-def _advance(training: Training, steps: int, file: Path) -> None:
+def _block(sides: list[Training], steps: int, file: Path) -> list[Timing]:
+    """Milliseconds a step of each side, which take turns step by step: the machine's moods last longer than that."""
+    walls, cpus = [0.0] * len(sides), [0.0] * len(sides)
     for _ in range(steps):
-        if is_read(training.recipe, training.step + 1):
-            _, vitals = watched(training)
-            append_line(file, line_of(vitals))
-        else:
-            training.advance()
+        for i, side in enumerate(sides):
+            began, worked = time.perf_counter(), time.process_time()
+            _advance(side, file)
+            walls[i] += time.perf_counter() - began
+            cpus[i] += time.process_time() - worked
+    return [Timing(1e3 * wall / steps, 1e3 * cpu / steps) for wall, cpu in zip(walls, cpus)]
+
+
+def _advance(training: Training, file: Path) -> None:
+    if is_read(training.recipe, training.step + 1):
+        _, vitals = watched(training)
+        append_line(file, line_of(vitals))
+    else:
+        training.advance()
