@@ -145,6 +145,7 @@ def _distributions(axes: Any, look: Look, layers: list[Layer]) -> None:
     ends = axes.secondary_yaxis("right")
     ends.set_yticks([-i for i in range(len(layers))], [layer.said for layer in layers])
     for axis in (axes, ends):
+        axis.patch.set_visible(False)
         axis.tick_params(axis="y", length=0, labelsize=size, colors=look.ink)
     ends.spines["right"].set_visible(False)
     axes.locator_params(axis="x", nbins=5)
