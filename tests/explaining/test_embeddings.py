@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from moreish.errors import MoreishError, UsageError
-from moreish.explaining.embedding import measures
+from moreish.explaining.embedding import measures, nearness
 from moreish.explaining.embedding.measures import embeddings, principal
 from moreish.explaining.embedding.rows import rows_at_start, rows_of
 from moreish.explaining.embedding.words import concluded, measured_by, seldom, trust, what
@@ -147,7 +147,7 @@ def test_counts_and_classes_are_the_list_s(learnt, minerals):
 
 
 def test_a_grouping_is_more_than_chance_where_it_is_planted_and_only_there(minerals, monkeypatch):
-    monkeypatch.setattr(measures, "SHUFFLES", 200)
+    monkeypatch.setattr(nearness, "SHUFFLES", 200)
     trained = untrained("mlp", minerals, embedding=4)
     found = embeddings(trained)
     groups = np.array([place.group or 0 for place in found.places])
@@ -203,7 +203,7 @@ def test_a_symbol_that_learning_never_met_is_no_neighbour(learnt):
 
 
 def test_many_symbols_are_cut_where_it_is_said(learnt, monkeypatch):
-    monkeypatch.setattr(measures, "MOST_COMPARED", 5)
+    monkeypatch.setattr(nearness, "MOST_COMPARED", 5)
     found = embeddings(learnt)
     compared = [place for place in found.places if place.neighbours]
     assert len(compared) == 5 and "5 symbols only" in found.notes[-1]

@@ -8,7 +8,6 @@ distance 0 are one symbol to it. The cosine, which takes no notice of length, st
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -17,25 +16,16 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray as Array
 
 from moreish.errors import UsageError
-from moreish.explaining.embedding.rows import Rows, rows_at_start, rows_of
+from moreish.explaining.embedding.nearness import By, closeness, nearest
+from moreish.explaining.embedding.rows import rows_at_start, rows_of
 from moreish.learning.recipe import Trained
 from moreish.models.symbol_classes import learn_classes
-from moreish.randomness import stream_seed
 from moreish.shapes import BOUNDARY
 
-By = Literal["distance", "cosine"]
 NEIGHBOURS = 5
-MOST_COMPARED = 2_000
-"""Symbols whose neighbours are looked for: the most frequent."""
 CLASSES = 5
-LEAST_A_CLASS = 2
-"""Symbols there must be for each class, or no classes are looked for."""
 MOST_READ = 2_000_000
 """Symbols of the list from which classes are learnt."""
-MOST_SHUFFLED = 200
-SHUFFLES = 1_000
-SELDOM = 20
-"""A symbol read fewer times than this has hardly moved its row from where it was drawn."""
 
 
 @dataclass(frozen=True)
@@ -139,10 +129,10 @@ def embeddings(trained: Trained, *, by: By = "distance", neighbours: int = NEIGH
     flat, axes, shares = _flat(x, learnt)
     start = rows_at_start(trained)
     groups = None if times is None else _groups(read, times, len(alphabet), notes)
-    near = _nearest(x, learnt, times, by, neighbours, notes)
+    near = nearest(x, learnt, times, by, neighbours, notes)
     lengths = np.linalg.norm(x, axis=1)
     ways = None if start is None else np.linalg.norm(x - start, axis=1)
-    closeness = (None, None, None) if groups is None or times is None else _closeness(x, groups, times)
+    grouped = (None, None, None) if groups is None or times is None else closeness(x, groups, times)
     symbols = ["", *alphabet.symbols, ""]
     places = [
         Place(
@@ -157,7 +147,7 @@ def embeddings(trained: Trained, *, by: By = "distance", neighbours: int = NEIGH
     return Embeddings(
         name, trained.corpus.name, rows.layer, rows.about, alphabet.kind, x.shape[1], axes, shares,
         _start_share(start, learnt), _moved(ways, start, learnt), by, _named(groups, alphabet.symbols, times),
-        *closeness, places, notes,
+        *grouped, places, notes,
     )  # fmt: skip
 
 
@@ -217,7 +207,7 @@ def _times(trained: Trained) -> tuple[Int[Array, " V"] | None, Int[Array, " N"]]
 def _groups(read: Int[Array, " N"], times: Int[Array, " V"], symbols: int, notes: list[str]) -> Int[Array, " V"] | None:
     """Each symbol's class by its neighbours in the list (not by the network): 1 is the most frequent class."""
     there = int((times[1:] > 0).sum())
-    if there < LEAST_A_CLASS * CLASSES:
+    if there < 2 * CLASSES:
         notes.append(f"{there} symbols are too few for {CLASSES} classes, so none were looked for")
         return None
     classes = learn_classes(read[:-1], read[1:], symbols, CLASSES)
@@ -236,72 +226,3 @@ def _named(
         return None
     order = np.argsort(-times[1:], kind="stable") + 1
     return [[symbols[i - 1] for i in order if groups[i] == group] for group in range(1, CLASSES + 1)]
-
-
-def _closeness(
-    x: Float[Array, "R D"], groups: Int[Array, " V"], times: Int[Array, " V"]
-) -> tuple[float | None, float | None, float | None]:
-    """Mean distance within groups over that of all pairs; its mean over shuffled groups; how many are as close."""
-    order = np.argsort(-times, kind="stable")
-    chosen = order[(groups[order] > 0) & (times[order] >= SELDOM)][:MOST_SHUFFLED]
-    labels = groups[chosen]
-    if len(chosen) < LEAST_A_CLASS * CLASSES or len(set(labels.tolist())) < 2:
-        return None, None, None
-    one, other = np.triu_indices(len(chosen), 1)
-    apart = _distances(x[chosen], x[chosen])[one, other]
-    if not apart.mean() > 0 or not (labels[one] == labels[other]).any():
-        return None, None, None
-    random = np.random.default_rng(stream_seed(0, "groups"))
-
-    def ratio(labels: Array) -> float:
-        return float(apart[labels[one] == labels[other]].mean() / apart.mean())
-
-    measured = ratio(labels)
-    shuffled = np.array([ratio(random.permutation(labels)) for _ in range(SHUFFLES)])
-    # The measured grouping counts as one of the shuffles (Phipson and Smyth 2010): never a share of 0.
-    return measured, float(shuffled.mean()), float((1 + (shuffled <= measured).sum()) / (1 + SHUFFLES))
-
-
-def _nearest(
-    x: Float[Array, "R D"], learnt: Bool[Array, " R"], times: Int[Array, " V"] | None, by: By, count: int,
-    notes: list[str],
-) -> dict[int, list[tuple[int, float, float | None]]]:  # fmt: skip
-    """(id, distance, cosine) of the nearest of each symbol that learnt anything."""
-    ids = np.flatnonzero(learnt)
-    if times is not None and len(ids) > MOST_COMPARED:
-        often = np.pad(times, (0, len(x) - len(times)), constant_values=np.iinfo(np.int64).max)
-        ids = np.sort(ids[np.argsort(-often[ids], kind="stable")][:MOST_COMPARED])
-    elif len(ids) > MOST_COMPARED:
-        ids = ids[:MOST_COMPARED]
-    if len(ids) < int(learnt.sum()):
-        notes.append(f"neighbours were looked for among {MOST_COMPARED:,} symbols only")
-    return dict(_neighbours(x, ids, by, count))
-
-
-def _neighbours(
-    x: Float[Array, "R D"], ids: Int[Array, " N"], by: By, count: int
-) -> Iterator[tuple[int, list[tuple[int, float, float | None]]]]:
-    rows = x[ids]
-    lengths = np.linalg.norm(rows, axis=1)
-    apart = _distances(rows, rows)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        cosines = np.clip(rows @ rows.T / (lengths[:, None] * lengths), -1.0, 1.0)
-    far = apart.copy() if by == "distance" else np.where(np.isnan(cosines), np.inf, -cosines)
-    np.fill_diagonal(far, np.inf)
-    for i, row in enumerate(far):
-        order = [j for j in np.argsort(row, kind="stable")[:count].tolist() if j != i]
-        yield (
-            int(ids[i]),
-            [
-                (int(ids[j]), float(apart[i, j]), None if np.isnan(cosines[i, j]) else float(cosines[i, j]))
-                for j in order
-            ],
-        )
-
-
-def _distances(one: Float[Array, "N D"], other: Float[Array, "M D"]) -> Float[Array, "N M"]:
-    squares = (one**2).sum(1)[:, None] + (other**2).sum(1) - 2 * one @ other.T
-    return np.sqrt(np.maximum(squares, 0.0))
-
-
-__all__ = ["Embeddings", "Neighbour", "Place", "Rows", "embeddings", "principal"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from moreish.explaining.embedding.measures import SELDOM, SHUFFLES, Embeddings
+from moreish.explaining.embedding.measures import Embeddings
+from moreish.explaining.embedding.nearness import SELDOM, SHUFFLES
 
 LITTLE = 0.3
 """Rows that moved by less than this share of their length are mostly where they were drawn."""
