@@ -158,6 +158,8 @@ def training_summary(trained: Trained, evaluated: Evaluation | None) -> Renderab
     if corpus.note:
         lines.append(Text(f"! {corpus.note[:1].upper()}{corpus.note[1:]}.", "yellow"))
     lines.append(Text.assemble("Kept in ", (run, "bold"), f". Next: moreish sample {run} -n 20 --new-only"))
+    if trained.recipe.watch_every and trained.recipe.method == "minibatches":
+        lines.append(Text(f"How it learnt, and what is normal: moreish watch {run}", "dim"))
     return Group(*lines)
 
 
