@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import torch
@@ -10,6 +11,7 @@ from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
 from moreish.explaining.taping.tape import tape
+from moreish.faces.cli import run
 from moreish.faces.terminal import bigram_picture, sample_table
 from moreish.generating.sample import sample
 from moreish.learning.fit import fit
@@ -76,6 +78,11 @@ def main() -> None:
         loss = (h + x).sum()  # noqa: F841  the tape names it
     for shade in COLOURS:
         (HERE / f"tape-{shade}.svg").write_text(recorded.svg(dark=shade == "dark"), encoding="utf-8")
+    with tempfile.TemporaryDirectory() as place:
+        run(["train", "names", "--model", "mlp-bn", "--layers", "3", "--steps", "600", "--run", f"{place}/r", "--json"])
+        for shade in COLOURS:
+            dark = ["--dark"] * (shade == "dark")
+            run(["watch", f"{place}/r", "--step", "500", "--plot", str(HERE / f"watch-{shade}.svg"), *dark])
 
 
 if __name__ == "__main__":
