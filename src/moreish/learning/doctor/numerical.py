@@ -188,6 +188,6 @@ def _chains(e: Evidence) -> list[list[SiteVitals]]:
     """Sites of one kind above one another: those whose names differ in one number only."""
     chains: dict[tuple[str, str], list[SiteVitals]] = {}
     for site in e.first.sites if e.first else []:
-        if site.kind in ("tanh", "layer", "linear", "relu"):
+        if site.kind in ("tanh", "layer", "linear"):  # a network's ReLUs may belong to parts side by side
             chains.setdefault((re.sub(r"\d+", "*", site.site), site.kind), []).append(site)
     return [chain for chain in chains.values() if len(chain) >= LEAST_DEPTH]
