@@ -16,6 +16,7 @@ from moreish import Corpus, initialization
 from moreish.errors import ConfigError
 from moreish.explaining.initialization import flow as rooms
 from moreish.explaining.initialization.flow import Flow, Initialization
+from moreish.explaining.initialization.histograms import BINS, histogram
 from moreish.explaining.initialization.network import CONTEXT, Deep
 from moreish.explaining.initialization.words import explained, verdict_on
 from moreish.learning.batches import Batches
@@ -83,15 +84,15 @@ def test_the_figures_are_those_of_torchs_own_layers(nonlinearity, batchnorm, cor
 def test_histograms_are_numpys(corpus):
     values = torch.randn(5000, generator=torch.Generator().manual_seed(1)).double()
     values[::5] = 0
-    within = rooms._histogram(values.tanh(), (-1.0, 1.0))
-    assert within.shares == pytest.approx(np.histogram(values.tanh(), rooms.BINS, (-1, 1))[0] / 5000, abs=1e-6)
-    sizes = rooms._histogram(values, None)
+    within = histogram(values.tanh(), (-1.0, 1.0))
+    assert within.shares == pytest.approx(np.histogram(values.tanh(), BINS, (-1, 1))[0] / 5000, abs=1e-6)
+    sizes = histogram(values, None)
     logs = np.log10(np.abs(values[values != 0].numpy()))
-    assert sizes.shares == pytest.approx(np.histogram(logs, rooms.BINS, (sizes.low, sizes.high))[0] / 5000, abs=1e-6)
+    assert sizes.shares == pytest.approx(np.histogram(logs, BINS, (sizes.low, sizes.high))[0] / 5000, abs=1e-6)
     assert sizes.by_powers and sizes.zero == pytest.approx(0.2) and sizes.high == pytest.approx(logs.max())
     assert sum(sizes.shares) + sizes.zero == pytest.approx(1, abs=2e-3)
-    assert rooms._histogram(torch.zeros(9).double(), None).zero == 1
-    assert sum(rooms._histogram(torch.ones(9).double(), None).shares) == pytest.approx(1)
+    assert histogram(torch.zeros(9).double(), None).zero == 1
+    assert sum(histogram(torch.ones(9).double(), None).shares) == pytest.approx(1)
 
 
 def test_a_linear_network_grows_by_its_gain(corpus):

@@ -10,7 +10,8 @@ from moreish.faces.plot import CHARACTERS_AN_INCH, LIGHT, Look, dress, new_figur
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from moreish.explaining.initialization.flow import Flow, Histogram, Initialization, Layer
+    from moreish.explaining.initialization.flow import Flow, Initialization, Layer
+    from moreish.explaining.initialization.histograms import Histogram
 
 SIDE_BY_SIDE = 7.0
 """Inches of paper from which panels stand side by side."""

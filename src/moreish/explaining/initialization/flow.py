@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from moreish.errors import ConfigError, did_you_mean
+from moreish.explaining.initialization.histograms import Histogram, histogram
 from moreish.explaining.initialization.network import CONTEXT, NONLINEARITIES, Deep
 from moreish.layers import GAINS
 from moreish.learning.batches import Batches
@@ -31,28 +32,12 @@ SCALED_BY = 512
 """Windows that LSUV scales by."""
 MOST_CELLS = 20_000_000
 """Activations kept at once."""
-BINS = 40
 FLAT = {"tanh": (-0.97, 0.97), "sigmoid": (0.015, 0.985), "relu": (0.0, math.inf)}
 """Beyond these a unit passes next to no gradient: it is saturated, or of a rectifier off. Sigmoid's are tanh's, for
 tanh(x) = 2 sigmoid(2x) - 1."""
 BOUNDED = {"tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0)}
 GAINED = ("kaiming", "xavier")
 MOST_GAIN = 10.0
-
-
-@dataclass(frozen=True)
-class Histogram:
-    """Shares of values in BINS bins of equal width from `low` to `high`.
-
-    `by_powers` says that what is counted is the logarithm to base ten of each value's size; those that are 0 have none
-    and are `zero`, a share of all.
-    """
-
-    low: float
-    high: float
-    shares: list[float]
-    by_powers: bool
-    zero: float
 
 
 @dataclass(frozen=True)
@@ -293,9 +278,9 @@ def _layer(
         deviation,
         of_gradient,
         of_gradient / deviation if deviation else None,
-        _histogram(activations, BOUNDED.get(then)),
-        _histogram(gradients, None),
-        _histogram(pushed, None),
+        histogram(activations, BOUNDED.get(then)),
+        histogram(gradients, None),
+        histogram(pushed, None),
     )
 
 
@@ -311,25 +296,3 @@ def _factor(deviations: list[float]) -> float | None:
     if len(deviations) < 2 or min(deviations) == 0:
         return None
     return (deviations[-1] / deviations[0]) ** (1 / (len(deviations) - 1))
-
-
-def _histogram(values: Tensor, bounds: tuple[float, float] | None) -> Histogram:
-    """Between the bounds where there are such; else of sizes, by powers of ten, the smallest thousandth left out."""
-    values = values.flatten()
-    if bounds is not None:
-        counts = torch.histc(values, BINS, *bounds)
-        return Histogram(*bounds, _rounded(counts, len(values)), False, 0.0)
-    there = values[values != 0]
-    if not len(there):
-        return Histogram(0.0, 1.0, [0.0] * BINS, True, 1.0)
-    sizes = there.abs().log10()
-    low = float(sizes.kthvalue(1 + len(sizes) // 1000).values)
-    high = float(sizes.max())
-    if high - low < 1e-9:
-        low, high = low - 0.5, high + 0.5
-    counts = torch.histc(sizes, BINS, low, high)
-    return Histogram(low, high, _rounded(counts, len(values)), True, 1 - len(there) / len(values))
-
-
-def _rounded(counts: Tensor, total: int) -> list[float]:
-    return [round(count / total, 6) for count in counts.tolist()]
