@@ -30,8 +30,8 @@ from rich.console import Console
 from rich.table import Table
 
 from doctor_cases import FIRST_SEED, SEEDS, Case, at_random, base_of, cases, healthy, is_deep, models_of
-from moreish.learning.doctor.course import Course, running
-from moreish.learning.doctor.diagnosis import first_mended
+from moreish.learning.doctor.course import run
+from moreish.learning.doctor.diagnosis import first_of, prescribed
 from moreish.learning.doctor.faults import FAULTS
 from moreish.learning.doctor.rules import judge
 from moreish.learning.doctor.setup import Setup
@@ -64,27 +64,20 @@ def source_hash() -> str:
     return whole.hexdigest()[:16]
 
 
-def last(setup: Setup, observed: bool) -> Course:
-    """A training to its end."""
-    *_, course = running(setup, observed=observed)
-    assert isinstance(course, Course)
-    return course
-
-
 def examine(case: Case) -> Row:
     """A planted fault: what the doctor says of it, and what three ways of mending come to."""
     setup = case.fault.plant(base_of(case)) if case.fault.plant else base_of(case)
-    course = last(setup, True)
+    course = run(setup)
     findings = judge(course.evidence)
-    mended = first_mended(findings, setup)
+    mended = first_of(prescribed(findings[:1], setup), setup)
     drawn = at_random(case)
     other = drawn.mend(setup)
     return {
         "case": case.key, "found": [f.fault for f in findings], "confidence": [f.confidence for f in findings],
-        "fixed": mended[0] if mended else None, "random": drawn.name,
+        "fixed": mended.finding.fault if mended else None, "random": drawn.name,
         "none": known(course.dev),
-        "ours": known(last(mended[1], False).dev) if mended else known(course.dev),
-        "drawn": known(last(other, False).dev) if other != setup else known(course.dev),
+        "ours": known(run(mended.mended, observed=False).dev) if mended else known(course.dev),
+        "drawn": known(run(other, observed=False).dev) if other != setup else known(course.dev),
     }  # fmt: skip
 
 
@@ -152,7 +145,9 @@ def work(journal: Journal, share: tuple[int, int], tell: Callable[[str], None]) 
     bases = {(case.model, is_deep(case.fault), case.seed): case for case in cases()}
     for (model, is_deeper, seed), case in bases.items():
         key = base_key(model, is_deeper, seed)
-        todo.append((key, lambda key=key, case=case: {"case": key, "none": known(last(base_of(case), False).dev)}))
+        todo.append(
+            (key, lambda key=key, case=case: {"case": key, "none": known(run(base_of(case), observed=False).dev)})
+        )
     for case in cases():
         todo.append((case.key, lambda case=case: examine(case)))
     mine = todo[part - 1 :: of]
@@ -164,7 +159,7 @@ def work(journal: Journal, share: tuple[int, int], tell: Callable[[str], None]) 
 
 def health(key: str, setup: Setup) -> Row:
     """A healthy training: what the doctor says of it all the same."""
-    findings = judge(last(setup, True).evidence)
+    findings = judge(run(setup).evidence)
     return {"case": key, "found": [f.fault for f in findings], "evidence": [f.evidence for f in findings]}
 
 
@@ -246,7 +241,7 @@ def quick(console: Console) -> int:
         if fault.plant is None:
             continue
         case = Case(fault, models_of(fault)[0], FIRST_SEED)
-        findings = judge(last(fault.plant(base_of(case)), True).evidence)
+        findings = judge(run(fault.plant(base_of(case))).evidence)
         right = bool(findings) and findings[0].fault == name
         wrong += not right
         said = f"{findings[0].evidence} ({100 * findings[0].confidence:.0f} %)" if findings else "nothing found"

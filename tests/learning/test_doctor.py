@@ -13,7 +13,7 @@ from moreish.errors import ConfigError
 from moreish.learning.doctor import diagnosis
 from moreish.learning.doctor.composition import Composing
 from moreish.learning.doctor.course import run
-from moreish.learning.doctor.diagnosis import diagnose, first_mended
+from moreish.learning.doctor.diagnosis import diagnose, first_of
 from moreish.learning.doctor.evidence import Evidence
 from moreish.learning.doctor.faults import FAULTS, networks
 from moreish.learning.doctor.finding import Finding
@@ -131,7 +131,7 @@ def test_flags_are_prescribed_with_their_values(names):
         ("saturated", "--initialization default"), ("gradients-not-zeroed", "optimizer.zero_grad()"),
     ):  # fmt: skip
         finding = Finding(name, "", "", None, 0.0, 0.5)
-        (said,) = [f.fix for f in diagnosis.prescribed([finding], FAULTS[name].plant(setup))]
+        (said,) = [each.finding.fix for each in diagnosis.prescribed([finding], FAULTS[name].plant(setup))]
         assert said.startswith(starts) and "{" not in said
         if name == "learning-rate-too-high":
             assert 0.01 < float(said.split()[1]) < FAULTS[name].plant(setup).recipe.lr
@@ -216,4 +216,4 @@ def test_a_spoiled_training_goes_wrong_in_no_other_way(names):
     assert type(ours) is type(theirs)
     for (name, a), (_, b) in zip(ours.model.state_dict().items(), theirs.model.state_dict().items()):
         assert torch.equal(a, b), name
-    assert first_mended([], setup) is None
+    assert first_of([], setup) is None

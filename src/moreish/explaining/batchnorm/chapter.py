@@ -18,6 +18,7 @@ from moreish.explaining.batchnorm.lessons import parts_of
 from moreish.explaining.batchnorm.mates import Bias, Moved, biases, moved
 from moreish.explaining.batchnorm.regularizing import MODELS, Regularized, regularized
 from moreish.explaining.batchnorm.truth import Axes, Mode, Small, axes_table, modes_table, small_table
+from moreish.explaining.telling import Told, last
 from moreish.text.corpus import Corpus
 
 
@@ -48,14 +49,6 @@ class BatchNormFound:
         return asdict(self)
 
 
-@dataclass(frozen=True)
-class Told:
-    """`done` of `total` trainings are behind it."""
-
-    done: int
-    total: int
-
-
 def explain_batchnorm(corpus: Corpus, seed: int = 0) -> BatchNormFound:
     """Find out what BatchNorm does, from its layers and on a list.
 
@@ -63,10 +56,7 @@ def explain_batchnorm(corpus: Corpus, seed: int = 0) -> BatchNormFound:
         ListError: the list is too short for two batches, or says hardly anything but one thing.
         UsageError: the seed is none.
     """
-    for event in measured(corpus, seed):
-        if isinstance(event, BatchNormFound):
-            return event
-    raise AssertionError("the last event is what was found")
+    return last(measured(corpus, seed), BatchNormFound)
 
 
 def measured(corpus: Corpus, seed: int = 0) -> Iterator[Told | BatchNormFound]:

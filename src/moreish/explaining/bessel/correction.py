@@ -21,6 +21,7 @@ import torch
 from moreish.errors import ListError
 from moreish.explaining.bessel.divisors import LESS, Convention, N, conventions
 from moreish.explaining.bessel.measures import DIVISORS, HIDDEN, Network, bias_of, evaluated, flow_of
+from moreish.explaining.telling import Told, last
 from moreish.learning.batches import Batches, Windows
 from moreish.models.mlp import MLPBatchNormConfig
 from moreish.randomness import stream
@@ -109,24 +110,13 @@ class Bessel:
         return found
 
 
-@dataclass(frozen=True)
-class Told:
-    """`done` of `total` trainings are behind it."""
-
-    done: int
-    total: int
-
-
 def bessel(corpus: Corpus, seed: int = 0) -> Bessel:
     """Measure what Bessel's correction changes on a list.
 
     Raises:
         ListError: the list is too short for a batch of the largest size, or says hardly anything but one thing.
     """
-    for event in measured(corpus, seed):
-        if isinstance(event, Bessel):
-            return event
-    raise AssertionError("the last event is what was measured")
+    return last(measured(corpus, seed), Bessel)
 
 
 def measured(corpus: Corpus, seed: int = 0) -> Iterator[Told | Bessel]:

@@ -30,6 +30,7 @@ from moreish.explaining.bigram.network import (
 )
 from moreish.explaining.bigram.smoothing import Smoothing, smoothing_of
 from moreish.explaining.bigram.table import Table, table_of
+from moreish.explaining.telling import Told, last
 from moreish.text.corpus import Corpus
 
 EXAMPLE_SYMBOLS = 12
@@ -77,14 +78,6 @@ class Bigram:
         return asdict(self)
 
 
-@dataclass(frozen=True)
-class Told:
-    """`done` of `total` steps of the explanation are behind it."""
-
-    done: int
-    total: int
-
-
 def explain_bigram(corpus: Corpus, seed: int = 0) -> Bigram:
     """From the problem to the model on a list: counts, likelihood, one-layer network, smoothing, convexity.
 
@@ -96,10 +89,7 @@ def explain_bigram(corpus: Corpus, seed: int = 0) -> Bigram:
         ListError: the list has more than 256 symbols.
         UsageError: the seed is none.
     """
-    for event in measured(corpus, seed):
-        if isinstance(event, Bigram):
-            return event
-    raise AssertionError("the last event is what was measured")
+    return last(measured(corpus, seed), Bigram)
 
 
 def measured(corpus: Corpus, seed: int = 0) -> Iterator[Told | Bigram]:

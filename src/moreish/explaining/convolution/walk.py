@@ -27,6 +27,7 @@ from moreish.explaining.convolution.sliding import (
     wavenet_by_queues,
 )
 from moreish.explaining.convolution.timing import Calls, Timings, calls_of, timings_of
+from moreish.explaining.telling import Told, last
 from moreish.learning.recipe import Recipe
 from moreish.learning.steps import begin
 from moreish.models.tree import Tree
@@ -105,14 +106,6 @@ class Convolution:
         return asdict(self)
 
 
-@dataclass(frozen=True)
-class Told:
-    """`done` of `total` steps of training are behind it."""
-
-    done: int
-    total: int
-
-
 def explain_convolution(corpus: Corpus, seed: int = 0, device: str = "cpu") -> Convolution:
     """That a tree is a dilated causal convolution, measured on a list; what its outputs see; what sliding saves.
 
@@ -124,10 +117,7 @@ def explain_convolution(corpus: Corpus, seed: int = 0, device: str = "cpu") -> C
     Raises:
         UsageError: the seed is none.
     """
-    for event in measured(corpus, seed, device):
-        if isinstance(event, Convolution):
-            return event
-    raise AssertionError("the last event is what was measured")
+    return last(measured(corpus, seed, device), Convolution)
 
 
 def measured(corpus: Corpus, seed: int = 0, device: str = "cpu") -> Iterator[Told | Convolution]:

@@ -17,6 +17,7 @@ from typing import Any
 from moreish.explaining.dimensionality.contexts import ADDED, ContextLength, counted
 from moreish.explaining.dimensionality.distances import DIMENSIONS, KINDS, Scattered, scattered
 from moreish.explaining.dimensionality.neighbours import Learnt, Neighbours, learnt_distances, neighbours
+from moreish.explaining.telling import Told, last
 from moreish.learning.batches import Batches
 from moreish.learning.evaluate import line_nats
 from moreish.learning.recipe import Recipe
@@ -85,14 +86,6 @@ class Dimensionality:
         return found
 
 
-@dataclass(frozen=True)
-class Told:
-    """`done` of `total` parts of the work are behind it."""
-
-    done: int
-    total: int
-
-
 def explain_dimensionality(corpus: Corpus, seed: int = 0) -> Dimensionality:
     """Measure the curse of dimensionality on a list: contexts, losses, distances, neighbours and work by length.
 
@@ -100,10 +93,7 @@ def explain_dimensionality(corpus: Corpus, seed: int = 0) -> Dimensionality:
         corpus: a list, read and split; figures on dev are None where it has no dev part.
         seed: of the networks and of all that is drawn. The same list and seed give the same figures.
     """
-    for event in measured(corpus, seed):
-        if isinstance(event, Dimensionality):
-            return event
-    raise AssertionError("the last event is what was measured")
+    return last(measured(corpus, seed), Dimensionality)
 
 
 def measured(corpus: Corpus, seed: int = 0) -> Generator[Told | Dimensionality, None, None]:

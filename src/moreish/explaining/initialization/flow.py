@@ -19,8 +19,10 @@ from torch.nn import functional as F
 from moreish.errors import ConfigError, did_you_mean
 from moreish.explaining.initialization.histograms import Histogram, histogram
 from moreish.explaining.initialization.network import CONTEXT, NONLINEARITIES, Deep
+from moreish.explaining.telling import Told, last
 from moreish.layers import GAINS
 from moreish.learning.batches import Batches
+from moreish.learning.vitals import SATURATED, SIGMOID_SATURATED
 from moreish.models.initialization import check_name
 from moreish.models.model import check_flag, check_whole
 from moreish.randomness import stream
@@ -32,7 +34,11 @@ SCALED_BY = 512
 """Windows that LSUV scales by."""
 MOST_CELLS = 20_000_000
 """Activations kept at once."""
-FLAT = {"tanh": (-0.97, 0.97), "sigmoid": (0.015, 0.985), "relu": (0.0, math.inf)}
+FLAT = {
+    "tanh": (-SATURATED, SATURATED),
+    "sigmoid": (1 - SIGMOID_SATURATED, SIGMOID_SATURATED),
+    "relu": (0.0, math.inf),
+}
 """Beyond these a unit passes next to no gradient: it is saturated, or of a rectifier off. Sigmoid's are tanh's, for
 tanh(x) = 2 sigmoid(2x) - 1."""
 BOUNDED = {"tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0)}
@@ -109,14 +115,6 @@ class Initialization:
         return asdict(self)
 
 
-@dataclass(frozen=True)
-class Done:
-    """How much of the work is done."""
-
-    done: int
-    total: int
-
-
 def initialization(
     source: str | Corpus = "names",
     *,
@@ -144,13 +142,21 @@ def initialization(
         ConfigError: a value out of its range, or ones that do not go together.
     """
     corpus = source if isinstance(source, Corpus) else Corpus.read(source)
-    for event in measured(
-        corpus, init=init, depth=depth, width=width, nonlinearity=nonlinearity, gain=gain, batchnorm=batchnorm,
-        batch=batch, steps=steps, seed=seed,
-    ):  # fmt: skip
-        if isinstance(event, Initialization):
-            return event
-    raise AssertionError("the last event is the result")
+    return last(
+        measured(
+            corpus,
+            init=init,
+            depth=depth,
+            width=width,
+            nonlinearity=nonlinearity,
+            gain=gain,
+            batchnorm=batchnorm,
+            batch=batch,
+            steps=steps,
+            seed=seed,
+        ),
+        Initialization,
+    )
 
 
 def measured(
@@ -165,7 +171,7 @@ def measured(
     batch: int,
     steps: int,
     seed: int,
-) -> Iterator[Done | Initialization]:
+) -> Iterator[Told | Initialization]:
     """As `initialization`, telling how far it is.
 
     Raises:
@@ -180,9 +186,9 @@ def measured(
         drawn = torch.randint(batches.symbols, (SCALED_BY,), generator=stream(seed, "init/lsuv"))
         net.begin(init, seed, gain, batches.windows_of(drawn.numpy(), CONTEXT))
         for step in range(steps):
-            yield Done(i * (steps + count) + step, total)
+            yield Told(i * (steps + count) + step, total)
             net.learn(batches.windows_at(step, CONTEXT))
-        yield Done(i * (steps + count) + steps, total)
+        yield Told(i * (steps + count) + steps, total)
         flows.append(_flow(net, batches, count, seed, nonlinearity))
     yield Initialization(
         corpus.name, len(corpus.alphabet), init, depth, width, nonlinearity, gain, batch, count, steps, seed, flows

@@ -31,6 +31,7 @@ from moreish.explaining.minibatch.race import (
     full_curve,
     race,
 )
+from moreish.explaining.telling import Told, last
 from moreish.learning.batches import Batches
 from moreish.learning.recipe import Recipe
 from moreish.learning.steps import begin
@@ -96,14 +97,6 @@ class Minibatch:
         return asdict(self)
 
 
-@dataclass(frozen=True)
-class Told:
-    """`done` of `total` parts of the work are behind it."""
-
-    done: float
-    total: float
-
-
 def explain_minibatch(corpus: Corpus, seed: int = 0) -> Minibatch:
     """Measure what minibatch gradients are worth on a list, and let a full batch and 32 learn side by side.
 
@@ -113,10 +106,7 @@ def explain_minibatch(corpus: Corpus, seed: int = 0) -> Minibatch:
         corpus: a list, read and split.
         seed: of the weights, and of every minibatch that is drawn.
     """
-    for event in measured(corpus, seed):
-        if isinstance(event, Minibatch):
-            return event
-    raise AssertionError("the last event is what was measured")
+    return last(measured(corpus, seed), Minibatch)
 
 
 def measured(corpus: Corpus, seed: int = 0) -> Generator[Told | Minibatch, None, None]:

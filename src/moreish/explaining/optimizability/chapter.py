@@ -18,6 +18,7 @@ from moreish.explaining.optimizability import descending
 from moreish.explaining.optimizability.descending import DISTANCES, Recall, Sweep, recall, sweep
 from moreish.explaining.optimizability.networks import NETWORKS, Network
 from moreish.explaining.optimizability.through_time import FARTHEST, LEAST, Back, Plain, back, long_lines
+from moreish.explaining.telling import Told, last
 from moreish.learning.batches import Batches
 from moreish.models.model import LanguageModel
 from moreish.text.corpus import Corpus
@@ -68,14 +69,6 @@ class Optimizability:
         return asdict(self)
 
 
-@dataclass(frozen=True)
-class Told:
-    """`done` of `total` parts are behind it."""
-
-    done: int
-    total: int
-
-
 def explain_optimizability(corpus: Corpus, seed: int = 0) -> Optimizability:
     """Measure what comes back through time, and what that costs.
 
@@ -83,10 +76,7 @@ def explain_optimizability(corpus: Corpus, seed: int = 0) -> Optimizability:
         ListError: the list has too few lines that are long enough to look back along.
         UsageError: the seed is none.
     """
-    for event in measured(corpus, seed):
-        if isinstance(event, Optimizability):
-            return event
-    raise AssertionError("the last event is what was found")
+    return last(measured(corpus, seed), Optimizability)
 
 
 def measured(corpus: Corpus, seed: int = 0) -> Iterator[Told | Optimizability]:

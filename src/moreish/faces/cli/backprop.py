@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from moreish.faces.cli.console import note, print_json, stdout, working
+from moreish.faces.cli.measuring import read_corpus
 from moreish.faces.cli.options import (
     Column,
     Encoding,
@@ -87,12 +88,8 @@ def backprop(
     check_drawing(plot, source, dark)
     from moreish.explaining.drawing.diagram import draw
     from moreish.explaining.grains.backprop import backprop as compare
-    from moreish.text.corpus import Corpus
 
-    with working(f"reading {source}", quiet=json):
-        corpus = Corpus.read(source, symbols=symbols, options=options)  # type: ignore[arg-type]
-    for warning in corpus.report.warnings if corpus.report else ():
-        note(f"warning: {warning}")
+    corpus = read_corpus(source, json, symbols=symbols, options=options)
     with working(f"{model}: gradients", quiet=json):
         found = compare(
             model=model, seed=seed, grain=grain, hidden=hidden, embedding=embedding, batch=batch, context=context,

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from moreish.errors import UsageError
-from moreish.faces.cli.console import note, print_json, stdout, working
+from moreish.faces.cli.console import print_json, stdout
 from moreish.faces.cli.learn import parse_settings
+from moreish.faces.cli.measuring import followed, read_corpus
 from moreish.faces.cli.options import (
     Column,
     Device,
@@ -83,17 +84,10 @@ def diagnose(
     from moreish.learning.doctor.diagnosis import Diagnosis, diagnosing
 
     start, asked = _start(source, model, context.args, json, where, split, split_seed, symbols, options)
-    found = None
     events = diagnosing(
         start, model if asked is not None else None, fix=fix, plant=plant, seed=seed, device=where, **(asked or {})
     )
-    with working("observing a training", quiet=json) as update:
-        for event in events:
-            if isinstance(event, Diagnosis):
-                found = event
-            else:
-                update(event.step, event.steps)
-    assert found is not None
+    found = followed(events, Diagnosis, "observing a training", json)
     if json:
         print_json(found.to_dict())
         return
@@ -110,7 +104,6 @@ def _start(
     from pathlib import Path
 
     from moreish.runs.directory import load
-    from moreish.text.corpus import Corpus
 
     if source != "-" and Path(source).is_dir():
         if model is not None or settings:
@@ -118,10 +111,7 @@ def _start(
             raise UsageError(f"{said} was decided when {source} was made. Leave it out, or give a list.")
         return load(source, where), None
     asked = parse_settings(settings, model or "mlp")
-    with working(f"reading {source}", quiet=json):
-        corpus = Corpus.read(source, split=split, split_seed=split_seed, symbols=symbols, options=options)  # type: ignore[arg-type]
-    for warning in corpus.report.warnings if corpus.report else ():
-        note(f"warning: {warning}")
+    corpus = read_corpus(source, json, split=split, split_seed=split_seed, symbols=symbols, options=options)
     return corpus, asked
 
 

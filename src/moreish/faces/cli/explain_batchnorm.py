@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from moreish.faces.cli.console import note, print_json, stdout, working
-from moreish.faces.cli.options import Column, Encoding, Field, Json, Normalize, read_options, whole
-from moreish.faces.cli.plots import Dark, Plot, check_figure, write_figure
+from moreish.faces.cli.measuring import followed, grid, read_corpus, show
+from moreish.faces.cli.options import Column, Encoding, Field, Json, ListOrNames, Normalize, read_options, whole
+from moreish.faces.cli.plots import Dark, Plot, check_figure
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -20,12 +19,7 @@ if TYPE_CHECKING:
 
 
 def batchnorm(
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="[LIST]", help="A file with one thing per line, `-` for standard input, or a bundled list's name."
-        ),
-    ] = "names",
+    source: ListOrNames = "names",
     seed: Annotated[
         int, typer.Option("--seed", parser=whole, metavar="N", help="Of the weights and of all that is drawn.")
     ] = 0,
@@ -48,27 +42,11 @@ def batchnorm(
     options = read_options(encoding, normalize, column, field)
     check_figure(plot, source, dark)
     from moreish.explaining.batchnorm.chapter import BatchNormFound, measured
-    from moreish.text.corpus import Corpus
-
-    with working(f"reading {source}", quiet=json):
-        corpus = Corpus.read(source, options=options)
-    for warning in corpus.report.warnings if corpus.report else ():
-        note(f"warning: {warning}")
-    found = None
-    with working("learning", quiet=json) as update:
-        for event in measured(corpus, seed):
-            if isinstance(event, BatchNormFound):
-                found = event
-            else:
-                update(event.done, event.total)
-    assert found is not None
     from moreish.faces.plot_batchnorm import batchnorm_figure
 
-    write_figure(plot, partial(batchnorm_figure, found), dark, quiet=json)
-    if json:
-        print_json(found.to_dict())
-        return
-    stdout().print(told(found))
+    corpus = read_corpus(source, json, options=options)
+    found = followed(measured(corpus, seed), BatchNormFound, "learning", json)
+    show(found, told, batchnorm_figure, plot, dark, json)
 
 
 def told(found: BatchNormFound) -> RenderableType:
@@ -100,7 +78,7 @@ def told(found: BatchNormFound) -> RenderableType:
 def _axes(found: BatchNormFound) -> Table:
     from rich.text import Text
 
-    table = _grid(["layer", "input", "shape", "over", "in a mean", "stored"], "llllrl")
+    table = grid(["layer", "input", "shape", "over", "in a mean", "stored"], "llllrl")
     for each in found.axes:
         shape = " x ".join(map(str, each.shape))
         if each.over is None or each.kept is None:
@@ -114,7 +92,7 @@ def _axes(found: BatchNormFound) -> Table:
 def _modes(found: BatchNormFound) -> Table:
     from rich.text import Text
 
-    table = _grid(["layer", "mode", "statistics", "stores", "through"], "lllll")
+    table = grid(["layer", "mode", "statistics", "stores", "through"], "lllll")
     for each in found.modes:
         row = (each.mode, each.statistics, "yes" if each.stores else "no", "yes" if each.through else "no")
         table.add_row(Text(each.who, "bold"), *row)
@@ -126,7 +104,7 @@ def _small(found: BatchNormFound) -> Table:
 
     from moreish.explaining.batchnorm.words import OUTCOMES
 
-    table = _grid(["layer", "rows", "outcome"], "lrl")
+    table = grid(["layer", "rows", "outcome"], "lrl")
     for each in found.small:
         size = f", {each.size:.3f}" if each.outcome == "signs" and each.size is not None else ""
         table.add_row(Text(each.who, "bold"), str(each.rows), OUTCOMES[each.outcome] + size)
@@ -136,7 +114,7 @@ def _small(found: BatchNormFound) -> Table:
 def _mates(found: BatchNormFound) -> Table:
     from rich.text import Text
 
-    table = _grid(["batch", "logits", "nats", "widest", "evaluation"], "rrrrr")
+    table = grid(["batch", "logits", "nats", "widest", "evaluation"], "rrrrr")
     for each in found.mates:
         row = (f"± {each.logits:.3f}", f"± {each.nats:.4f}", f"{each.nats_most:.3f}", f"{each.evaluation:.0e}")
         table.add_row(Text(str(each.batch), "bold"), *row)
@@ -147,7 +125,7 @@ def _bias(found: BatchNormFound) -> Table:
     from rich.text import Text
 
     names = {"learning": "before BatchNorm", "evaluation": "by running statistics", "without": "no BatchNorm"}
-    table = _grid(["", "precision", "bias", "weights", "ratio"], "llrrr")
+    table = grid(["", "precision", "bias", "weights", "ratio"], "llrrr")
     for each in found.bias:
         row = (each.precision, f"{each.bias:.1e}", f"{each.weights:.1e}", f"{each.ratio:.1e}")
         table.add_row(Text(names[each.where], "bold"), *row)
@@ -160,7 +138,7 @@ def _regularizes(found: BatchNormFound) -> Table | None:
     told = found.regularizes
     if told is None:
         return None
-    table = _grid(["BatchNorm", "train", "dev", "gap"], "lrrr")
+    table = grid(["BatchNorm", "train", "dev", "gap"], "lrrr")
     for curve in told.curves:
         train, dev = curve.train[-1], curve.dev[-1]
         table.add_row(Text(curve.model, "bold"), f"{train:.4f}", f"{dev:.4f}", f"{dev - train:.4f}")
@@ -171,7 +149,7 @@ def _padding(found: BatchNormFound) -> Table:
     from rich.text import Text
 
     names = {False: "without", True: "with"}
-    table = _grid(["learnt", "evaluated", "nats", "cost", "95 % of seeds"], "llrrl")
+    table = grid(["learnt", "evaluated", "nats", "cost", "95 % of seeds"], "llrrl")
     for each in found.padding.pairs:
         row = (names[each.evaluated_padded], f"{each.nats.value:.4f}", *_cost(each.cost))
         table.add_row(Text(names[each.learnt_padded], "bold"), *row)
@@ -182,7 +160,7 @@ def _lecture(found: BatchNormFound) -> Table:
     from rich.text import Text
 
     told = found.lecture
-    table = _grid(["over", "in a mean, by level", "nats", "cost", "95 % of seeds"], "llrrl")
+    table = grid(["over", "in a mean, by level", "nats", "cost", "95 % of seeds"], "llrrl")
     for name, rows, nats, cost in (
         ("all but the last", told.rows_mended, told.mended, None),
         ("the first", told.rows_first, told.first, told.cost),
@@ -195,14 +173,3 @@ def _cost(cost: OverSeeds | None) -> tuple[str, str]:
     if cost is None:
         return "", ""
     return f"{cost.value:+.4f}", "" if cost.low is None or cost.high is None else f"{cost.low:+.4f} to {cost.high:+.4f}"
-
-
-def _grid(heads: list[str], sides: str) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table.grid(padding=(0, 2))
-    for side in sides:
-        table.add_column(justify="right" if side == "r" else "left")
-    table.add_row(*(Text(head, "dim") for head in heads))
-    return table

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from moreish.faces.cli.console import note, print_json, stdout, working
-from moreish.faces.cli.options import Column, Encoding, Field, Json, Normalize, read_options, whole
-from moreish.faces.cli.plots import Dark, Plot, check_figure, write_figure
+from moreish.faces.cli.measuring import followed, grid, read_corpus, show
+from moreish.faces.cli.options import Column, Encoding, Field, Json, ListOrNames, Normalize, read_options, whole
+from moreish.faces.cli.plots import Dark, Plot, check_figure
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -19,12 +18,7 @@ if TYPE_CHECKING:
 
 
 def bessel(
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="[LIST]", help="A file with one thing per line, `-` for standard input, or a bundled list's name."
-        ),
-    ] = "names",
+    source: ListOrNames = "names",
     seed: Annotated[
         int, typer.Option("--seed", parser=whole, metavar="N", help="Of the weights and of all that is drawn.")
     ] = 0,
@@ -47,27 +41,11 @@ def bessel(
     options = read_options(encoding, normalize, column, field)
     check_figure(plot, source, dark)
     from moreish.explaining.bessel.correction import Bessel, measured
-    from moreish.text.corpus import Corpus
-
-    with working(f"reading {source}", quiet=json):
-        corpus = Corpus.read(source, options=options)
-    for warning in corpus.report.warnings if corpus.report else ():
-        note(f"warning: {warning}")
-    found = None
-    with working("measuring", quiet=json) as update:
-        for event in measured(corpus, seed):
-            if isinstance(event, Bessel):
-                found = event
-            else:
-                update(event.done, event.total)
-    assert found is not None
     from moreish.faces.plot_bessel import bessel_figure
 
-    write_figure(plot, partial(bessel_figure, found), dark, quiet=json)
-    if json:
-        print_json(found.to_dict())
-        return
-    stdout().print(told(found))
+    corpus = read_corpus(source, json, options=options)
+    found = followed(measured(corpus, seed), Bessel, "measuring", json)
+    show(found, told, bessel_figure, plot, dark, json)
 
 
 def told(found: Bessel) -> RenderableType:
@@ -102,7 +80,7 @@ def told(found: Bessel) -> RenderableType:
 def _conventions(found: Bessel) -> Table:
     from rich.text import Text
 
-    table = _grid(["who", "in the batch", "stored", "evaluation", "source"], "l")
+    table = grid(["who", "in the batch", "stored", "evaluation", "source"], "lllll")
     for each in found.conventions:
         named = zip((each.batch, each.stored, each.evaluation), each.divisors)
         cells = (Text(f"{name} ({divisor:.4f})") for name, divisor in named)
@@ -114,7 +92,7 @@ def _estimates(found: Bessel) -> Table:
     from rich.text import Text
 
     heads = ["batch", "n/(n-1)", "bias by n", "by n - 1", "deviations", "activation", "gradient", "passes"]
-    table = _grid(heads, "r")
+    table = grid(heads)
     for size in found.batches:
         shares = (size.bias_n, size.bias_n_minus_1, size.bias_deviation)
         table.add_row(
@@ -134,7 +112,7 @@ def _losses(found: Bessel) -> Table:
     from moreish.explaining.bessel.words import best, matching
 
     pairs = [f"batch {pair.batch},\nstored {pair.stored}" for pair in found.batches[0].loss]
-    table = _grid(["batch", *pairs], "r")
+    table = grid(["batch", *pairs])
     for size in found.batches:
         styles = ["bold green" if pair is best(size) else "" for pair in size.loss]
         table.add_row(
@@ -142,15 +120,4 @@ def _losses(found: Bessel) -> Table:
         )
         styles = ["green" if pair is matching(size) else "dim" for pair in size.loss]
         table.add_row(Text("size", "dim"), *(Text(f"{p.activation:.3f}", style) for p, style in zip(size.loss, styles)))
-    return table
-
-
-def _grid(heads: list[str], side: str) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table.grid(padding=(0, 2))
-    for _ in heads:
-        table.add_column(justify="right" if side == "r" else "left")
-    table.add_row(*(Text(head, "dim") for head in heads))
     return table

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from moreish.faces.cli.console import note, print_json, stdout, working
+from moreish.faces.cli.console import stdout
+from moreish.faces.cli.measuring import followed, grid, read_corpus, show
 from moreish.faces.cli.options import Column, Encoding, Field, Json, ListArgument, Normalize, Split, read_options, whole
-from moreish.faces.cli.plots import Dark, Plot, check_figure, write_figure
+from moreish.faces.cli.plots import Dark, Plot, check_figure
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -44,28 +44,11 @@ def bigram(
     options = read_options(encoding, normalize, column, field)
     check_figure(plot, source, dark)
     from moreish.explaining.bigram.walk import Bigram, measured
-    from moreish.text.corpus import Corpus
-
-    with working(f"reading {source}", quiet=json):
-        corpus = Corpus.read(source, split=split, options=options)  # type: ignore[arg-type]
-    for warning in corpus.report.warnings if corpus.report else ():
-        note(f"warning: {warning}")
-    found = None
-    with working("measuring", quiet=json) as update:
-        for event in measured(corpus, seed):
-            if isinstance(event, Bigram):
-                found = event
-            else:
-                update(event.done, event.total)
-    assert found is not None
     from moreish.faces.plot_bigram import bigram_figure
 
-    write_figure(plot, partial(bigram_figure, found), dark, quiet=json)
-    if json:
-        print_json(found.to_dict())
-        return
-    console = stdout()
-    console.print(told(found, console))
+    corpus = read_corpus(source, json, split=split, options=options)
+    found = followed(measured(corpus, seed), Bigram, "measuring", json)
+    show(found, lambda found: told(found, stdout()), bigram_figure, plot, dark, json)
 
 
 def told(found: Bigram, console: Console) -> RenderableType:
@@ -107,7 +90,7 @@ def _example(found: Bigram) -> RenderableType:
 
     from moreish.faces.draw import bar, sign
 
-    table = _grid("before", "after", "count", "probability", bars=True)
+    table = grid(["before", "after", "count", "probability", ""], "rrrrl")
     for each in found.example:
         share = Text(bar(each.probability, 20), "cyan")
         cells = (Text(sign(each.before)), Text(sign(each.after), "bold"))
@@ -148,7 +131,7 @@ def _descent(found: Bigram) -> RenderableType:
 
     from moreish.faces.draw import bar
 
-    table = _grid("step", "nats", "above the table", bars=True)
+    table = grid(["step", "nats", "above the table", ""], "rrrl")
     curve, whole = found.descent.curve, max(found.descent.curve[0].above, 1e-9)
     for step in dict.fromkeys(min(step, curve[-1].step) for step in STEPS_SHOWN):
         each = min(curve, key=lambda r: abs(r.step - step))
@@ -163,7 +146,7 @@ def _exponentials(found: Bigram) -> RenderableType:
     from moreish.faces.draw import sign
 
     e = found.exponentials
-    table = _grid(f"after {sign(e.symbol)}", "count", "logit", "exp(logit), scaled")
+    table = grid([f"after {sign(e.symbol)}", "count", "logit", "exp(logit), scaled"])
     for each in e.followers:
         table.add_row(
             Text(sign(each.symbol), "bold"), f"{each.count:,}", f"{each.logit:+.3f}", f"{each.exponential:,.1f}"
@@ -177,7 +160,7 @@ def _smoothing(found: Bigram) -> RenderableType:
     from moreish.faces.draw import sign
 
     s = found.smoothing
-    table = _grid("", "train", "dev", "distance", f"of {sign(s.common)}", f"of {sign(s.rare)}", "unseen")
+    table = grid(["", "train", "dev", "distance", f"of {sign(s.common)}", f"of {sign(s.rare)}", "unseen"])
     rows = [("the table", s.none)]
     for each in s.strengths:
         rows += [(f"add {each.k:g}", each.add_k), (f"decay {each.weight_decay:.3g}", each.decayed)]
@@ -191,7 +174,7 @@ def _smoothing(found: Bigram) -> RenderableType:
 
 def _starts(found: Bigram) -> RenderableType:
     c = found.convex
-    table = _grid("seed", "begins at", f"{c.steps:,} steps", f"decay {c.decay:g}, Newton")
+    table = grid(["seed", "begins at", f"{c.steps:,} steps", f"decay {c.decay:g}, Newton"])
     for each in c.starts:
         table.add_row(str(each.seed), f"{each.begins:.4f}", f"{each.descent:.6f}", f"{each.newton:.12f}")
     return table
@@ -200,7 +183,7 @@ def _starts(found: Bigram) -> RenderableType:
 def _lines(found: Bigram) -> RenderableType:
     from rich.text import Text
 
-    table = _grid("along the line between", "t = 0", "1/4", "1/2", "3/4", "1", "rises by")
+    table = grid(["along the line between", "t = 0", "1/4", "1/2", "3/4", "1", "rises by"])
     lines = (("one layer", found.convex.line), ("hidden units", found.bent.seeds), ("the same", found.bent.reordered))
     for model, line in lines:
         quarter = (len(line.nats) - 1) // 4
@@ -213,19 +196,6 @@ def _lines(found: Bigram) -> RenderableType:
 
 def _power(log10: float) -> str:
     return f"10^{log10:,.0f}"
-
-
-def _grid(*heads: str, bars: bool = False) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table.grid(padding=(0, 2))
-    for _ in heads:
-        table.add_column(justify="right")
-    if bars:
-        table.add_column()
-    table.add_row(*(Text(head, "dim") for head in heads))
-    return table
 
 
 def _plain() -> Table:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from moreish.faces.cli.console import note, print_json, stdout, working
+from moreish.faces.cli.measuring import followed, grid, read_corpus, show
 from moreish.faces.cli.options import (
     Column,
     Device,
@@ -20,7 +19,7 @@ from moreish.faces.cli.options import (
     read_options,
     whole,
 )
-from moreish.faces.cli.plots import Dark, Plot, check_figure, write_figure
+from moreish.faces.cli.plots import Dark, Plot, check_figure
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -58,27 +57,11 @@ def convolution(
     if device != "cpu":
         check_device(device)
     from moreish.explaining.convolution.walk import Convolution, measured
-    from moreish.text.corpus import Corpus
-
-    with working(f"reading {source}", quiet=json):
-        corpus = Corpus.read(source, options=options)
-    for warning in corpus.report.warnings if corpus.report else ():
-        note(f"warning: {warning}")
-    found = None
-    with working("measuring", quiet=json) as update:
-        for event in measured(corpus, seed, device):
-            if isinstance(event, Convolution):
-                found = event
-            else:
-                update(event.done, event.total)
-    assert found is not None
     from moreish.faces.plot_convolution import convolution_figure
 
-    write_figure(plot, partial(convolution_figure, found), dark, quiet=json)
-    if json:
-        print_json(found.to_dict())
-        return
-    stdout().print(told(found))
+    corpus = read_corpus(source, json, options=options)
+    found = followed(measured(corpus, seed, device), Convolution, "measuring", json)
+    show(found, told, convolution_figure, plot, dark, json)
 
 
 def told(found: Convolution) -> RenderableType:
@@ -105,7 +88,7 @@ def told(found: Convolution) -> RenderableType:
 
 
 def _same(found: Convolution) -> Table:
-    table = _grid("", "float32", "float64")
+    table = grid(["", "float32", "float64"], "lrr", no_wrap=True)
     for each in found.same:
         one, other = WAYS[each.one], WAYS[each.other]
         table.add_row(f"{each.model}: {one} and {other}", f"{each.float32:.1e}", f"{each.float64:.1e}")
@@ -144,8 +127,7 @@ def _evaluations(found: Convolution) -> Table:
 
     from moreish.faces.draw import bar
 
-    table = _grid("", "rows", "a symbol", "")
-    table.columns[-1].justify = "left"
+    table = grid(["", "rows", "a symbol", ""], "lrrl", no_wrap=True)
     most = max(each.each for each in found.evaluations)
     for each in found.evaluations:
         share = Text(bar(each.each / most, 24), "cyan")
@@ -165,19 +147,10 @@ def _times(found: Convolution) -> Table:
 def _by_reading(cells: list[tuple[str, int, int, str]]) -> Table:
     """A row for each way, a column for each text that was read."""
     texts = list(dict.fromkeys((lines, symbols) for _, lines, symbols, _ in cells))
-    table = _grid("", *(f"{lines} × {symbols} symbols" for lines, symbols in texts))
+    table = grid(
+        ["", *(f"{lines} × {symbols} symbols" for lines, symbols in texts)], "l" + "r" * len(texts), no_wrap=True
+    )
     shown = {(way, lines, symbols): cell for way, lines, symbols, cell in cells}
     for way in dict.fromkeys(way for way, *_ in cells):
         table.add_row(WAYS[way], *(shown[way, *text] for text in texts))
-    return table
-
-
-def _grid(*heads: str) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table.grid(padding=(0, 2))
-    for i, _ in enumerate(heads):
-        table.add_column(justify="right" if i else "left", no_wrap=bool(i))
-    table.add_row(*(Text(head, "dim") for head in heads))
     return table

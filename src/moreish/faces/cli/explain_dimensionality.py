@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from moreish.faces.cli.console import note, print_json, stdout, working
+from moreish.faces.cli.measuring import followed, grid, read_corpus, show
 from moreish.faces.cli.options import Column, Encoding, Field, Json, ListArgument, Normalize, read_options, whole
-from moreish.faces.cli.plots import Dark, Plot, check_figure, write_figure
+from moreish.faces.cli.plots import Dark, Plot, check_figure
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -43,27 +42,11 @@ def dimensionality(
     options = read_options(encoding, normalize, column, field)
     check_figure(plot, source, dark)
     from moreish.explaining.dimensionality.dimensionality import Dimensionality, measured
-    from moreish.text.corpus import Corpus
-
-    with working(f"reading {source}", quiet=json):
-        corpus = Corpus.read(source, options=options)
-    for warning in corpus.report.warnings if corpus.report else ():
-        note(f"warning: {warning}")
-    found = None
-    with working("contexts, distances, neighbours", quiet=json) as update:
-        for event in measured(corpus, seed):
-            if isinstance(event, Dimensionality):
-                found = event
-            else:
-                update(event.done, event.total)
-    assert found is not None
     from moreish.faces.plot_dimensionality import dimensionality_figure
 
-    write_figure(plot, partial(dimensionality_figure, found), dark, quiet=json)
-    if json:
-        print_json(found.to_dict())
-        return
-    stdout().print(told(found))
+    corpus = read_corpus(source, json, options=options)
+    found = followed(measured(corpus, seed), Dimensionality, "contexts, distances, neighbours", json)
+    show(found, told, dimensionality_figure, plot, dark, json)
 
 
 def told(found: Dimensionality) -> RenderableType:
@@ -98,7 +81,7 @@ def _contexts(found: Dimensionality) -> Table:
 
     from moreish.explaining.dimensionality.words import percent, short
 
-    table = _grid(["length", "possible", "seen", "share", "mean", "median", "new"])
+    table = grid(["length", "possible", "seen", "share", "mean", "median", "new"], vertical="bottom")
     for each in found.contexts:
         table.add_row(
             Text(str(each.length), "bold"),
@@ -115,7 +98,7 @@ def _contexts(found: Dimensionality) -> Table:
 def _losses(found: Dimensionality) -> Table:
     from rich.text import Text
 
-    table = _grid(["length", "counts:\ntrain", "dev", "back-off:\ndev", "network:\ntrain", "dev"])
+    table = grid(["length", "counts:\ntrain", "dev", "back-off:\ndev", "network:\ntrain", "dev"], vertical="bottom")
     networks = {network.length: network for network in found.networks}
     for each in found.contexts:
         network = networks.get(each.length)
@@ -135,7 +118,9 @@ def _random(found: Dimensionality) -> Table:
 
     from moreish.explaining.dimensionality.distances import KINDS
 
-    table = _grid(["dimensions", *(f"{kind}:\n{head}" for kind in KINDS for head in ("contrast", "near"))])
+    table = grid(
+        ["dimensions", *(f"{kind}:\n{head}" for kind in KINDS for head in ("contrast", "near"))], vertical="bottom"
+    )
     for at in dict.fromkeys(each.found.dimensions for each in found.random):
         cells = []
         for kind in KINDS:
@@ -149,7 +134,9 @@ def _learnt(found: Dimensionality) -> Table | None:
     from rich.text import Text
 
     rows = [(network, network.learnt) for network in found.networks if network.learnt is not None]
-    table = _grid(["length", "numbers", "spread", "learnt:\ncontrast", "near", "random:\ncontrast", "near"])
+    table = grid(
+        ["length", "numbers", "spread", "learnt:\ncontrast", "near", "random:\ncontrast", "near"], vertical="bottom"
+    )
     for network, learnt in rows:
         table.add_row(
             Text(str(network.length), "bold"),
@@ -167,7 +154,9 @@ def _neighbours(found: Dimensionality) -> Table | None:
     from rich.text import Text
 
     rows = [(network, network.neighbours) for network in found.networks if network.neighbours is not None]
-    table = _grid(["length", "same\nnext", "chance", "same\nwindow", "neigh-\nbours", "counts", "network"])
+    table = grid(
+        ["length", "same\nnext", "chance", "same\nwindow", "neigh-\nbours", "counts", "network"], vertical="bottom"
+    )
     for network, near in rows:
         table.add_row(
             Text(str(network.length), "bold"),
@@ -186,7 +175,10 @@ def _work(found: Dimensionality) -> Table:
 
     from moreish.explaining.dimensionality.words import short
 
-    table = _grid(["length", "table:\ncells", "network:\nweights", "multiply-\nadds", "neighbours:\nmultiply-adds"])
+    table = grid(
+        ["length", "table:\ncells", "network:\nweights", "multiply-\nadds", "neighbours:\nmultiply-adds"],
+        vertical="bottom",
+    )
     for network in found.networks:
         work = network.work
         table.add_row(
@@ -207,14 +199,3 @@ def _contrast(each: Concentration) -> str:
     return (
         "-" if each.contrast is None else f"{each.contrast:,.3g}" if each.contrast < 1000 else f"{each.contrast:,.0f}"
     )
-
-
-def _grid(heads: list[str]) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table.grid(padding=(0, 2))
-    for _ in heads:
-        table.add_column(justify="right", vertical="bottom")
-    table.add_row(*(Text(head, "dim", justify="right") for head in heads))
-    return table

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from moreish.faces.cli.console import note, print_json, stdout, working
+from moreish.faces.cli.measuring import followed, grid, read_corpus, show
 from moreish.faces.cli.options import Column, Encoding, Field, Json, ListArgument, Normalize, read_options, whole
-from moreish.faces.cli.plots import Dark, Plot, check_figure, write_figure
+from moreish.faces.cli.plots import Dark, Plot, check_figure
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -45,27 +44,11 @@ def minibatch(
     options = read_options(encoding, normalize, column, field)
     check_figure(plot, source, dark)
     from moreish.explaining.minibatch.minibatch import Minibatch, measured
-    from moreish.text.corpus import Corpus
-
-    with working(f"reading {source}", quiet=json):
-        corpus = Corpus.read(source, options=options)
-    for warning in corpus.report.warnings if corpus.report else ():
-        note(f"warning: {warning}")
-    found = None
-    with working("full batch against 32", quiet=json) as update:
-        for event in measured(corpus, seed):
-            if isinstance(event, Minibatch):
-                found = event
-            else:
-                update(event.done, event.total)
-    assert found is not None
     from moreish.faces.plot_minibatch import minibatch_figure
 
-    write_figure(plot, partial(minibatch_figure, found), dark, quiet=json)
-    if json:
-        print_json(found.to_dict())
-        return
-    stdout().print(told(found))
+    corpus = read_corpus(source, json, options=options)
+    found = followed(measured(corpus, seed), Minibatch, "full batch against 32", json)
+    show(found, told, minibatch_figure, plot, dark, json)
 
 
 def told(found: Minibatch) -> RenderableType:
@@ -110,7 +93,7 @@ def told(found: Minibatch) -> RenderableType:
 def _gradients(moment: Moment) -> Table:
     from rich.text import Text
 
-    table = _grid(["batch", "angle", "19 of 20", "expected", "spread", "expected", "loss"])
+    table = grid(["batch", "angle", "19 of 20", "expected", "spread", "expected", "loss"])
     for size in moment.noise.batches:
         table.add_row(
             Text(f"{size.batch:,}", "bold"),
@@ -128,7 +111,7 @@ def _costs(found: Minibatch) -> Table:
     from rich.text import Text
 
     assert found.seconds is not None
-    table = _grid(["batch", "a step", "against 32", "symbols a second"])
+    table = grid(["batch", "a step", "against 32", "symbols a second"])
     small = next((cost for cost in found.seconds.costs if cost.batch == found.batch), found.seconds.costs[0])
     for cost in found.seconds.costs:
         table.add_row(
@@ -145,7 +128,7 @@ def _race(found: Minibatch) -> Table:
 
     assert found.seconds is not None
     small, full = found.seconds.race
-    table = _grid(["", f"{small.batch}: steps", "loss", "full: steps", "loss"])
+    table = grid(["", f"{small.batch}: steps", "loss", "full: steps", "loss"])
     last = max(small.points[-1].seconds, full.points[-1].seconds)
     for share in SHOWN:
         until = last if share == 1 else share * found.seconds.each
@@ -162,15 +145,4 @@ def _race(found: Minibatch) -> Table:
             ended = at is curve.points[-1] and until > at.symbols
             cells += ["", Text("-", "dim")] if ended else [f"{at.step:,}", Text(f"{at.nats:.3f}", "cyan")]
         table.add_row(f"{until:,} symbols", *cells)
-    return table
-
-
-def _grid(heads: list[str]) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table.grid(padding=(0, 2))
-    for _ in heads:
-        table.add_column(justify="right")
-    table.add_row(*(Text(head, "dim") for head in heads))
     return table

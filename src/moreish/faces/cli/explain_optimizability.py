@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from moreish.faces.cli.console import note, print_json, stdout, working
-from moreish.faces.cli.options import Column, Encoding, Field, Json, Normalize, read_options, whole
-from moreish.faces.cli.plots import Dark, Plot, check_figure, write_figure
+from moreish.faces.cli.measuring import followed, grid, read_corpus, show
+from moreish.faces.cli.options import Column, Encoding, Field, Json, ListOrNames, Normalize, read_options, whole
+from moreish.faces.cli.plots import Dark, Plot, check_figure
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -19,12 +18,7 @@ if TYPE_CHECKING:
 
 
 def optimizability(
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="[LIST]", help="A file with one thing per line, `-` for standard input, or a bundled list's name."
-        ),
-    ] = "names",
+    source: ListOrNames = "names",
     seed: Annotated[
         int, typer.Option("--seed", parser=whole, metavar="N", help="Of the weights and of all that is drawn.")
     ] = 0,
@@ -47,27 +41,11 @@ def optimizability(
     options = read_options(encoding, normalize, column, field)
     check_figure(plot, source, dark)
     from moreish.explaining.optimizability.chapter import Optimizability, measured
-    from moreish.text.corpus import Corpus
-
-    with working(f"reading {source}", quiet=json):
-        corpus = Corpus.read(source, options=options)
-    for warning in corpus.report.warnings if corpus.report else ():
-        note(f"warning: {warning}")
-    found = None
-    with working("learning", quiet=json) as update:
-        for event in measured(corpus, seed):
-            if isinstance(event, Optimizability):
-                found = event
-            else:
-                update(event.done, event.total)
-    assert found is not None
     from moreish.faces.plot_optimizability import optimizability_figure
 
-    write_figure(plot, partial(optimizability_figure, found), dark, quiet=json)
-    if json:
-        print_json(found.to_dict())
-        return
-    stdout().print(told(found))
+    corpus = read_corpus(source, json, options=options)
+    found = followed(measured(corpus, seed), Optimizability, "learning", json)
+    show(found, told, optimizability_figure, plot, dark, json)
 
 
 def told(found: Optimizability) -> RenderableType:
@@ -95,7 +73,7 @@ def told(found: Optimizability) -> RenderableType:
 def _networks(found: Optimizability) -> Table:
     from rich.text import Text
 
-    table = _grid(["network", "weights", ""], "lrl")
+    table = grid(["network", "weights", ""], "lrl")
     for each in found.networks:
         table.add_row(Text(each.network, "bold"), f"{each.weights:,}", Text(each.about, "dim"))
     return table
@@ -104,7 +82,7 @@ def _networks(found: Optimizability) -> Table:
 def _back(found: Optimizability) -> Table:
     from rich.text import Text
 
-    table = _grid(["network", "at first", "a symbol", "learnt", "a symbol"], "lrrrr")
+    table = grid(["network", "at first", "a symbol", "learnt", "a symbol"], "lrrrr")
     after = {each.network: each for each in found.learnt}
     for each in found.fresh:
         cells = []
@@ -118,7 +96,7 @@ def _back(found: Optimizability) -> Table:
 def _plain(found: Optimizability) -> Table:
     from rich.text import Text
 
-    table = _grid(["network", "largest", "radius", "usual", "slope", "expected", "measured"], "lrrrrrr")
+    table = grid(["network", "largest", "radius", "usual", "slope", "expected", "measured"], "lrrrrrr")
     for each in found.plain:
         row = (each.largest, each.radius, each.usual, each.slope, each.expected, each.measured)
         table.add_row(Text(each.network, "bold"), *(f"{number:.3f}" for number in row))
@@ -128,7 +106,7 @@ def _plain(found: Optimizability) -> Table:
 def _sweeps(found: Optimizability) -> Table:
     from rich.text import Text
 
-    table = _grid(["rate", *(f"{rate:g}" for rate in found.sweeps[0].rates)], "l" + "r" * len(found.sweeps[0].rates))
+    table = grid(["rate", *(f"{rate:g}" for rate in found.sweeps[0].rates)], "l" + "r" * len(found.sweeps[0].rates))
     for each in found.sweeps:
         cells = [
             Text(_nats(nats), "bold green" if rate == each.best_rate else "green" if rate in each.good else "")
@@ -144,7 +122,7 @@ def _recalls(found: Optimizability) -> Table:
     from rich.text import Text
 
     distances = found.recalls[0].distances
-    table = _grid(["symbols back", *map(str, distances)], "l" + "r" * len(distances))
+    table = grid(["symbols back", *map(str, distances)], "l" + "r" * len(distances))
     for each in found.recalls:
         table.add_row(Text(each.network, "bold"), *(f"{known:.2f}" for known in each.known))
     return table
@@ -152,14 +130,3 @@ def _recalls(found: Optimizability) -> Table:
 
 def _nats(nats: float | None) -> str:
     return "none" if nats is None else f"{nats:.3f}" if nats < 10 else f"{nats:.0f}"
-
-
-def _grid(heads: list[str], sides: str) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table.grid(padding=(0, 2))
-    for side in sides:
-        table.add_column(justify="right" if side == "r" else "left")
-    table.add_row(*(Text(head, "dim") for head in heads))
-    return table

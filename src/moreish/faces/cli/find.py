@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from moreish.faces.cli.console import note, print_json, stdout, working
+from moreish.faces.cli.console import print_json, stdout
 from moreish.faces.cli.learn import parse_settings
+from moreish.faces.cli.measuring import followed, read_corpus
 from moreish.faces.cli.options import (
     Column,
     Device,
@@ -112,25 +113,14 @@ def find_lr(
     asked = parse_settings(context.args, model)
     check_figure(plot, source, dark)
     from moreish.learning.finder import FoundRate, tries
-    from moreish.text.corpus import Corpus
 
     where = check_device(device)
-    with working(f"reading {source}", quiet=json):
-        corpus = Corpus.read(source, split=split, split_seed=split_seed, symbols=symbols, options=options)  # type: ignore[arg-type]
-    for warning in corpus.report.warnings if corpus.report else ():
-        note(f"warning: {warning}")
+    corpus = read_corpus(source, json, split=split, split_seed=split_seed, symbols=symbols, options=options)
     told = tries(
         corpus, model, low=low, high=high, points=points, scale=scale, seeds=seeds, steps_per_point=steps_per_point,
         seed=seed, device=where, **asked,
     )  # fmt: skip
-    found = None
-    with working(f"{model}: trying rates", quiet=json) as update:
-        for event in told:
-            if isinstance(event, FoundRate):
-                found = event
-            else:
-                update(event.done, event.total)
-    assert found is not None
+    found = followed(told, FoundRate, f"{model}: trying rates", json)
     from moreish.faces.plot import rate_figure
 
     write_figure(plot, partial(rate_figure, found), dark, quiet=json)

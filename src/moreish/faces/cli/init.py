@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from moreish.faces.cli.console import note, print_json, stdout, working
-from moreish.faces.cli.options import Column, Encoding, Field, Json, Normalize, number, read_options, whole
+from moreish.faces.cli.console import print_json, stdout
+from moreish.faces.cli.measuring import followed, read_corpus
+from moreish.faces.cli.options import Column, Encoding, Field, Json, ListOrNames, Normalize, number, read_options, whole
 from moreish.faces.cli.plots import Dark, Plot, check_figure, write_figure
 
 if TYPE_CHECKING:
@@ -46,12 +47,7 @@ def gain_number(text: str | float) -> float:
 
 
 def init(
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="[LIST]", help="A file with one thing per line, `-` for standard input, or a bundled list's name."
-        ),
-    ] = "names",
+    source: ListOrNames = "names",
     how: Annotated[
         str,
         typer.Option(
@@ -119,23 +115,13 @@ def init(
     check_figure(plot, source, dark)
     from moreish.explaining.initialization.flow import Initialization, measured
     from moreish.explaining.initialization.words import verdict_on
-    from moreish.text.corpus import Corpus
 
-    with working(f"reading {source}", quiet=json):
-        corpus = Corpus.read(source, options=options)
-    for warning in corpus.report.warnings if corpus.report else ():
-        note(f"warning: {warning}")
-    found = None
-    with working("measuring", quiet=json) as update:
-        for event in measured(
-            corpus, init=how, depth=depth, width=width, nonlinearity=nonlinearity, gain=gain, batchnorm=batchnorm,
-            batch=batch, steps=steps, seed=seed,
-        ):  # fmt: skip
-            if isinstance(event, Initialization):
-                found = event
-            else:
-                update(event.done, event.total)
-    assert found is not None
+    corpus = read_corpus(source, json, options=options)
+    events = measured(
+        corpus, init=how, depth=depth, width=width, nonlinearity=nonlinearity, gain=gain, batchnorm=batchnorm,
+        batch=batch, steps=steps, seed=seed,
+    )  # fmt: skip
+    found = followed(events, Initialization, "measuring", json)
     from moreish.faces.plot_init import init_figure
 
     write_figure(plot, partial(init_figure, found), dark, quiet=json)

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from moreish.errors import UsageError
-from moreish.faces.cli.console import note, print_json, stdout, working
+from moreish.faces.cli.console import print_json, stdout, working
+from moreish.faces.cli.measuring import read_corpus
 from moreish.faces.cli.options import (
     LEARNING,
     Column,
@@ -71,15 +72,11 @@ def ladder(
     options = read_options(encoding, normalize, column, field)
     from moreish.faces.ladder import ComparisonTable, climbing
     from moreish.runs.ladder import Ladder, check_request, climb
-    from moreish.text.corpus import Corpus
 
     where = check_device(device)
     asked = None if models is None else [name.strip() for name in models.split(",") if name.strip()]
     check_request(time, asked, seed)
-    with working(f"reading {source}", quiet=json):
-        corpus = Corpus.read(source, split=split, split_seed=split_seed, symbols=symbols, options=options)  # type: ignore[arg-type]
-    for warning in corpus.report.warnings if corpus.report else ():
-        note(f"warning: {warning}")
+    corpus = read_corpus(source, json, split=split, split_seed=split_seed, symbols=symbols, options=options)
     found = None
     with climbing(time, began, quiet=json) as show:
         for event in climb(corpus, time=time, models=asked, seed=seed, device=where, began=began):

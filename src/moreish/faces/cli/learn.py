@@ -9,6 +9,7 @@ import typer
 
 from moreish.errors import ConfigError, UsageError, did_you_mean
 from moreish.faces.cli.console import check_out, note, print_json, stdout, working, write_out
+from moreish.faces.cli.measuring import read_corpus
 from moreish.faces.cli.options import (
     LEARNING,
     OUTPUT,
@@ -80,14 +81,11 @@ def train(
     from moreish.learning.fit import events, make_recipe
     from moreish.runs.place import check_free, free_directory
     from moreish.runs.recording import record
-    from moreish.text.corpus import Corpus
 
     where = check_device(device)
     if run is not None:
         check_free(_path(run), overwrite)
-    with working(f"reading {source}", quiet=json):
-        corpus = Corpus.read(source, split=split, split_seed=split_seed, symbols=symbols, options=options)  # type: ignore[arg-type]
-    _warn(corpus.report)
+    corpus = read_corpus(source, json, split=split, split_seed=split_seed, symbols=symbols, options=options)
     if model == "auto":
         with working("choosing a model", quiet=json):
             recipe = _chosen(corpus, seed, time, where)
@@ -310,8 +308,3 @@ def _path(run: str):
     if not run or "\0" in run:
         raise UsageError(f"{run!r} is no name for a directory. Give one, such as --run runs/mine.")
     return Path(run)
-
-
-def _warn(report: Any) -> None:
-    for warning in report.warnings if report else ():
-        note(f"warning: {warning}")

@@ -45,6 +45,13 @@ ListArgument = Annotated[
         metavar="LIST", help="A file with one thing per line, `-` for standard input, or a bundled list's name."
     ),
 ]
+ListOrNames = Annotated[
+    str,
+    typer.Argument(
+        metavar="[LIST]", help="A file with one thing per line, `-` for standard input, or a bundled list's name."
+    ),
+]
+"""For a command that takes `names` where no list is given."""
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run directory, such as runs/names-ngram-1.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.", rich_help_panel=OUTPUT)]
 Column = Annotated[

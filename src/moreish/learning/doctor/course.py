@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,25 +43,28 @@ class Course:
 
 @dataclass(frozen=True)
 class Stepped:
-    """A step of `steps` was taken."""
+    """`done` of `total` steps were taken."""
 
-    step: int
-    steps: int
-
-
-def run(setup: Setup, duplicates: float | None = None) -> Course:
-    """The course of a training, to its end."""
-    *_, course = running(setup, duplicates)
-    assert isinstance(course, Course)
-    return course
+    done: int
+    total: int
 
 
-def running(setup: Setup, duplicates: float | None = None, observed: bool = True) -> Iterator[Stepped | Course]:
-    """The same as events: Stepped, at last the Course.
+def run(setup: Setup, duplicates: float | None = None, observed: bool = True) -> Course:
+    """The course of a training, to its end.
 
     Args:
         observed: whether evidence is gathered, or only the end wanted.
     """
+    steps = running(setup, duplicates, observed)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def running(setup: Setup, duplicates: float | None = None, observed: bool = True) -> Generator[Stepped, None, Course]:
+    """The same step by step: Stepped for each, and what it returns is the Course."""
     training = setup.begin()
     recipe, dev = setup.recipe, setup.shown_dev()
     learnt = setup.learnt()
@@ -100,7 +103,7 @@ def running(setup: Setup, duplicates: float | None = None, observed: bool = True
         nats, sizes = line_nats(model, setup.alphabet, dev)
         if not np.isfinite(nats).all():
             nats = sizes = None
-    yield Course(evidence, nats, sizes)
+    return Course(evidence, nats, sizes)
 
 
 def _advance(training: Training, observer: Observer | None) -> None:

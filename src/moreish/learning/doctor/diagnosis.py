@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from moreish.errors import ConfigError, did_you_mean
 from moreish.learning.doctor.course import Course, Stepped, running
-from moreish.learning.doctor.faults import FAULTS, better_rate
+from moreish.learning.doctor.faults import FAULTS
 from moreish.learning.doctor.finding import Finding
-from moreish.learning.doctor.observer import Observer
+from moreish.learning.doctor.observer import EVERY, Observer
 from moreish.learning.doctor.rules import judge
 from moreish.learning.doctor.setup import Setup
 from moreish.learning.fit import make_recipe
@@ -107,7 +107,7 @@ class Doctor(Observer):
         return Diagnosis("", type(self.model).__name__, len(self.evidence.passes), 0, None, found)
 
 
-def doctor(model: nn.Module | Iterable[Tensor], every: int = 20) -> Doctor:
+def doctor(model: nn.Module | Iterable[Tensor], every: int = EVERY) -> Doctor:
     """Observe a training loop.
 
     Args:
@@ -153,56 +153,50 @@ def diagnosing(
     return _events(corpus.name, setup, plant, fix, duplicate_share(corpus))
 
 
-def _events(name: str, setup: Setup, plant: str | None, fix: bool, repeats: float | None) -> Iterator[Any]:
-    course = None
-    for event in running(setup, repeats):
-        if isinstance(event, Course):
-            course = event
-        else:
-            yield event
-    assert course is not None
-    findings = prescribed(judge(course.evidence), setup)
+def _events(
+    name: str, setup: Setup, plant: str | None, fix: bool, repeats: float | None
+) -> Iterator[Stepped | Diagnosis]:
+    course = yield from running(setup, repeats)
+    treatments = prescribed(judge(course.evidence), setup)
     note = "" if len(setup.dev) else "nothing is held out, so overfitting and leaks were not looked for"
-    found = Diagnosis(name, setup.recipe.model, setup.recipe.steps, setup.recipe.seed, plant, findings, note=note)
-    mended = first_mended(findings, setup) if fix else None
-    if mended is None:
+    recipe = setup.recipe
+    found = Diagnosis(
+        name, recipe.model, recipe.steps, recipe.seed, plant, [each.finding for each in treatments], note=note
+    )
+    chosen = first_of(treatments, setup) if fix else None
+    if chosen is None:
         yield found
         return
-    fault, other = mended
-    again = None
-    for event in running(other, repeats):
-        if isinstance(event, Course):
-            again = event
-        else:
-            yield event
-    assert again is not None
+    again = yield from running(chosen.mended, repeats)
     yield replace(
-        found, fixed=fault, before=_outcome(course), after=_outcome(again), gain=_gain(course, again, setup, other)
-    )
+        found, fixed=chosen.finding.fault, before=_outcome(course), after=_outcome(again),
+        gain=_gain(course, again, setup, chosen.mended),
+    )  # fmt: skip
 
 
-def prescribed(findings: list[Finding], setup: Setup) -> list[Finding]:
-    """The same with the smallest fix of each."""
-    rate = better_rate(setup) if any("learning-rate" in f.fault for f in findings) else None
+@dataclass(frozen=True)
+class Treatment:
+    """A finding with the smallest fix in words, and the training so mended."""
+
+    finding: Finding
+    mended: Setup
+
+
+def prescribed(findings: list[Finding], setup: Setup) -> list[Treatment]:
+    """What to do about each."""
     out = []
     for finding in findings:
         fault = FAULTS[finding.fault]
-        settings = fault.mend(setup).recipe.settings if "{hidden}" in fault.flag or "{embedding}" in fault.flag else {}
-        said = (fault.flag or fault.code).format(
-            lr=f"{rate:g}" if rate else "", batch=max(32, setup.recipe.batch), hidden=settings.get("hidden", ""),
-            embedding=settings.get("embedding", ""),
-        )  # fmt: skip
-        out.append(replace(finding, fix=said))
+        mended = fault.mend(setup)
+        recipe = mended.recipe
+        values = {"lr": f"{recipe.lr:g}", "batch": recipe.batch, "hidden": "", "embedding": "", **recipe.settings}
+        out.append(Treatment(replace(finding, fix=(fault.flag or fault.code).format(**values)), mended))
     return out
 
 
-def first_mended(findings: list[Finding], setup: Setup) -> tuple[str, Setup] | None:
-    """The likeliest fault whose mending changes the training, and the training so mended."""
-    for finding in findings:
-        other = FAULTS[finding.fault].mend(setup)
-        if other != setup:
-            return finding.fault, other
-    return None
+def first_of(treatments: list[Treatment], setup: Setup) -> Treatment | None:
+    """The likeliest whose fix changes the training."""
+    return next((each for each in treatments if each.mended != setup), None)
 
 
 def duplicate_share(corpus: Corpus) -> float | None:

@@ -6,7 +6,7 @@ import math
 import statistics
 from dataclasses import dataclass, field
 
-from moreish.learning.vitals import NormVitals, ParameterVitals, SiteVitals
+from moreish.learning.vitals import ParameterVitals, SiteVitals
 
 
 @dataclass(frozen=True)
@@ -32,18 +32,8 @@ class Look:
     step: int
     sites: list[SiteVitals]
     parameters: list[ParameterVitals]
-    norms: list[NormVitals]
     carried: float
     silent: list[str]
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """The gradients of two passes in a row: their product, and the squared norms of both."""
-
-    step: int
-    product: float
-    squared: float
 
 
 @dataclass(frozen=True)
@@ -93,7 +83,6 @@ class Evidence:
     symbols: int | None = None
     passes: list[Pass] = field(default_factory=list)
     looks: list[Look] = field(default_factory=list)
-    agreements: list[Agreement] = field(default_factory=list)
     measured: list[Measured] = field(default_factory=list)
     frozen: list[str] = field(default_factory=list)
     """Parameters that never changed although others did: `requires_grad` is off, or no optimiser has them."""
@@ -148,10 +137,3 @@ class Evidence:
             if moved:
                 out.append(statistics.median(moved))
         return out
-
-    def signal(self, share: float = 0.25) -> float | None:
-        """The cosine between gradients of passes in a row, over the first `share` of the training."""
-        last = share * (self.passes[-1].step if self.passes else 0)
-        early = [a for a in self.agreements if a.step <= max(last, 1)]
-        squared = sum(a.squared for a in early)
-        return sum(a.product for a in early) / squared if squared else None

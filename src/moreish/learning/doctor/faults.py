@@ -19,7 +19,9 @@ NARROW_EMBEDDING, NARROW_HIDDEN = 1, 2
 WIDE_EMBEDDING, WIDE_HIDDEN = 10, 64
 """What is suggested in their place: the lectures' embedding, and units enough to do better than counting pairs."""
 USUAL_BATCH = 32
-BY_HEART: dict[str, Any] = {"optimizer": "adamw", "lr": 1e-2, "weight_decay": 0.0, "batch": 128, "batch_of": "lines"}
+BY_HEART: dict[str, Any] = {"optimizer": "adamw", "lr": 2e-2, "weight_decay": 0.0, "batch": 128, "batch_of": "lines"}
+LARGE: dict[str, Any] = {"hidden": 512, "context": 8, "dropout": 0.0}
+"""How a list is learnt by heart: a large network without anything that holds it back, on 3,000 lines at most."""
 POINTS = 60
 """Rates that are tried where another is needed."""
 
@@ -87,7 +89,7 @@ def _larger_batch(setup: Setup) -> Setup:
 
 
 def _by_heart(setup: Setup) -> Setup:
-    own = {"dropout": 0.0} if _has("dropout")(setup.recipe.model) else {}
+    own = {name: value for name, value in LARGE.items() if _has(name)(setup.recipe.model)}
     return setup.with_settings(**own).with_learning(**BY_HEART).with_defect("few-lines")
 
 
@@ -201,12 +203,15 @@ FAULTS: dict[str, Fault] = {
             "# keep the weights that did best on dev; or dropout, weight decay, fewer steps",
             lambda setup: setup.with_learning(use="best"),
             _by_heart,
+            _among("mlp", "mlp-bn", "gru", "lstm"),
         ),
-        _defective(
+        Fault(
             "leaking-split",
             "lines that dev holds out are learnt from, so dev flatters",
             "--split unique",
             "dev = [line for line in dev if line not in set(train)]",
+            lambda setup: setup.without("leaking-split").without_leaks(),
+            lambda setup: setup.with_defect("leaking-split"),
         ),
         Fault(
             "duplicates",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,8 +17,8 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from moreish.learning.doctor.composition import Composing
-from moreish.learning.doctor.evidence import Agreement, Evidence, Look, Measured, Pass
-from moreish.learning.vitals import norm_vitals, parameter_vitals, site_vitals
+from moreish.learning.doctor.evidence import Evidence, Look, Measured, Pass
+from moreish.learning.vitals import parameter_vitals, site_vitals
 from moreish.learning.watch import Watch, batch_norms
 from moreish.ops.op import by_autograd
 
@@ -185,11 +186,9 @@ class Observer:
         self._norm_rows.clear()
         self._nats.clear()
         self._compare()
-        if self._incoming:
-            self._agree(step)
         if self._looking:
             self._unfinished = self._looked(step)
-        self._last_gradients = dict(self._incoming) if self._looking else {}
+            self._last_gradients = dict(self._incoming)
         self._incoming.clear()
         self._stale = self._fresh = 0.0
         due = (step + 1) % self.every
@@ -213,11 +212,10 @@ class Observer:
         parameters = [
             parameter_vitals(name, before[name], self._last_gradients.get(name), p) for name, p in self.named.items()
         ]
-        self.evidence.looks.append(Look(look.step, look.sites, parameters, look.norms, look.carried, look.silent))
+        self.evidence.looks.append(replace(look, parameters=parameters))
 
     def _looked(self, step: int) -> Look:
         sites = [site_vitals(reading) for reading in self._watch.readings()]
-        norms = [norm_vitals(norm) for norm in self._watch.norms]
         self._watch.clear()
         silent = [name for name, p in self.named.items() if p.requires_grad and name not in self._incoming]
         silent += [name for name, g in self._incoming.items() if not bool(g.any())]
@@ -227,31 +225,19 @@ class Observer:
         whole = self._stale + self._fresh
         # Between two passes without a step, gradients are gathered on purpose.
         carried = math.sqrt(self._stale / whole) if whole and self._just_moved else 0.0
-        return Look(step, sites, [], norms, carried, silent)
-
-    def _agree(self, step: int) -> None:
-        """Compare the gradients of this pass with those of the pass before it."""
-        one, other = self._last_gradients, self._incoming
-        shared = [name for name in one if name in other]
-        if not shared or one is other:
-            return
-        product = sum(float((one[name].double() * other[name].double()).sum()) for name in shared)
-        sizes = [math.sqrt(sum(float(g[name].double().square().sum()) for name in shared)) for g in (one, other)]
-        if math.isfinite(product):
-            self.evidence.agreements.append(Agreement(step, product, sizes[0] * sizes[1]))
+        return Look(step, sites, [], carried, silent)
 
     def _arriving(self, name: str) -> Any:
         def arrive(gradient: Tensor) -> None:
             p = self.named[name]
             self._reached.add(name)
-            if not (self._looking or self._last_gradients):
+            if not self._looking:
                 return
             with torch.no_grad():
                 self._incoming[name] = gradient.detach().clone()
-                if self._looking:
-                    self._fresh += float(gradient.double().square().sum())
-                    if p.grad is not None:
-                        self._stale += float(p.grad.double().square().sum())
+                self._fresh += float(gradient.double().square().sum())
+                if p.grad is not None:
+                    self._stale += float(p.grad.double().square().sum())
 
         return arrive
 
@@ -290,8 +276,8 @@ class Observer:
         if found.passes:
             found.unconnected = [n for n, p in self.named.items() if p.requires_grad and n not in self._reached]
             found.unconnected += [
-                name for name in self._reached
-                if found.looks and all(name in look.silent for look in found.looks)
+                name for name in self.named
+                if name in self._reached and found.looks and all(name in look.silent for look in found.looks)
             ]  # fmt: skip
         if self._compared:
             found.fixed = [n for n, p in self.named.items() if not p.requires_grad]

@@ -25,10 +25,11 @@ from moreish.ops.loss import cross_entropy
 from moreish.randomness import stream
 from moreish.shapes import BOUNDARY, IGNORE
 from moreish.text.alphabet import Alphabet
+from moreish.text.hashing import line_hashes
 from moreish.text.lines import Lines
 
 OVERCONFIDENT, SATURATING, DEAD_BIAS, DEAD_SHARE = 300.0, 10.0, 30.0, 0.5
-FEW_LINES = 300
+FEW_LINES = 3_000
 VANISHING, EXPLODING = 0.12, 2.5
 LEAKED = 0.3
 """The share of dev that is taken from train."""
@@ -54,6 +55,13 @@ class Setup:
     def without(self, name: str) -> Setup:
         """The same with that mended."""
         return replace(self, defects=self.defects - {name})
+
+    def without_leaks(self) -> Setup:
+        """The same without the lines of dev that train has too; itself where there are none."""
+        if not len(self.dev):
+            return self
+        new = ~np.isin(line_hashes(self.dev), line_hashes(self.train))
+        return self if new.all() else replace(self, dev=Lines.of(self.dev[int(i)] for i in np.flatnonzero(new)))
 
     def with_settings(self, **settings: Any) -> Setup:
         """The same with other settings of the model."""
