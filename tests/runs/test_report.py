@@ -14,6 +14,7 @@ from moreish.errors import RunError, UsageError
 from moreish.explaining.embedding.measures import embeddings
 from moreish.generating.sample import sample
 from moreish.learning.doctor.diagnosis import diagnose
+from moreish.learning.doctor.finding import Finding
 from moreish.learning.evaluate import evaluate, held_out_loss
 from moreish.learning.fit import events, make_recipe
 from moreish.runs import report as reporting
@@ -21,9 +22,9 @@ from moreish.runs.directory import load, read_events, record_look
 from moreish.runs.recording import record
 from moreish.runs.report import report
 from moreish.runs.reporting import learning, making, predicting, run
-from moreish.runs.reporting.inside import verdicts_section, vitals_section
+from moreish.runs.reporting.inside import verdicts_section
 from moreish.runs.reporting.learning import read_curves
-from moreish.runs.reporting.section import Column, Picture, Section, Table, explained, figures_of, shown
+from moreish.runs.reporting.section import Column, Section, Table, explained, figures_of, shown
 from moreish.runs.vitals import vitals
 from moreish.text.corpus import Corpus
 from moreish.text.hygiene import inspect_lines
@@ -218,30 +219,8 @@ def test_a_first_loss_far_above_ln_v_and_a_risen_one_are_remarked():
     assert "lowest at step 5" in risen and "0.100 nats" in risen and "--use best" in risen
 
 
-def site(**given):
-    spread = {"mean": 0.1, "deviation": 0.6, "histogram": None}
-    return {"site": "hidden.0", "activation": spread, "gradient": None, "saturated": 0.02, "dead": None} | given
-
-
-def test_vitals_as_they_are_written_down():
-    watched = {
-        "event": "watched", "step": 40, "sites": [site(), site(site="<b>", saturated=float("nan"))], "norms": [],
-        "parameters": [{"name": "w", "data": {"deviation": 1.0}, "gradient_to_data": 0.1, "update_to_data": -3.1}],
-    }  # fmt: skip
-    drawn = Picture("all", "vitals", "All", "All of them.", read_curves([], 3))
-    section = vitals_section([{"step": 20}, watched], pictures=(drawn,))
-    assert [figure.value for figure in section.figures] == [2, 40]
-    sites, parameters = section.tables
-    assert sites.rows[0] == ("hidden.0", 0.1, 0.6, 0.02, None, None) and sites.rows[1][3] is None
-    assert parameters.rows == (("w", 1.0, 0.1, -3.1),)
-    assert section.pictures == (drawn,)
-    assert vitals_section([], "Not watched.").missing == "Not watched."
-
-
 def test_verdicts_as_the_doctor_gives_them():
-    finding = {"fault": "saturated", "where": "hidden.0", "evidence": "40 % of tanh", "number": 0.4, "threshold": 0.05,
-               "confidence": 0.9,
-               "fix": "--gain 5/3"}  # fmt: skip
+    finding = Finding("saturated", "hidden.0", "40 % of tanh", 0.4, 0.05, 0.9, "--gain 5/3")
     section = verdicts_section([finding])
     assert section.tables[0].rows == (("saturated", "hidden.0", "40 % of tanh", 0.4, 0.05, 0.9, "--gain 5/3"),)
     assert "saturated" in section.remarks[0].text and section.tables[0].shown(section.tables[0].rows[0])[5] == "90.0 %"
@@ -259,7 +238,9 @@ def test_a_report_takes_the_doctor_s_word(places):
 def test_the_vitals_are_those_that_the_run_kept(places):
     section, kept = report(places["mlp"]).section("vitals"), vitals(places["mlp"])
     assert [figure.value for figure in section.figures] == [len(kept.readings), kept.readings[-1].step]
-    assert [row[0] for row in section.tables[0].rows] == [site.site for site in kept.readings[-1].sites]
+    sites, parameters = section.tables
+    assert [row[:2] for row in sites.rows] == [(site.site, site.activation.mean) for site in kept.at().sites]
+    assert [row[-1] for row in parameters.rows] == [each.update_to_data for each in kept.at().parameters]
     drawn = section.pictures[0].data.to_dict()
     assert drawn["readings"] == [one.step for one in kept.readings] and drawn["last"] == kept.at().to_dict()
 

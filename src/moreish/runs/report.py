@@ -5,13 +5,14 @@ One `Report` is measured; page, JSON and terminal render it, so they cannot disa
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from moreish.errors import ConfigError, MoreishError, UsageError
 from moreish.learning.doctor.diagnosis import diagnose
+from moreish.learning.doctor.finding import Finding
 from moreish.learning.recipe import Trained
 from moreish.randomness import stream_seed
 from moreish.runs.directory import count_looks, load_with_step, read_events, read_run
@@ -103,10 +104,10 @@ def report(run: str | Path, *, seed: int = 0, lines: int = LINES, doctor: bool =
     return Report(trained.recipe.model, trained.corpus.name, str(run), summary(trained), sections)
 
 
-def _findings(trained: Trained) -> Sequence[Mapping[str, Any]] | str:
+def _findings(trained: Trained) -> Sequence[Finding] | str:
     """What the doctor says of the same training, or why it does not look into it."""
     try:
-        return [finding.to_dict() for finding in diagnose(trained).findings]
+        return diagnose(trained).findings
     except ConfigError as error:
         return f"{error}"
     except MoreishError as error:
