@@ -15,6 +15,7 @@ is ours, none, or one drawn from the same menu whatever the doctor says.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import hashlib
 import json
 import math
@@ -100,7 +101,9 @@ class Journal:
             began = time.process_time()
             row = {**make(), "core_seconds": round(time.process_time() - began, 2)}
             self.rows[key] = {**row, "doctor": self.version, "commit": commit()}
-            append_line(self.path, json.dumps(self.rows[key]))
+            with self.path.open("a") as handle:  # another share may be writing, and appending is for one at a time
+                fcntl.flock(handle, fcntl.LOCK_EX)
+                append_line(self.path, json.dumps(self.rows[key]))
         return self.rows[key]
 
 
