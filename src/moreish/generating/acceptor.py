@@ -129,9 +129,7 @@ class Acceptor:
                 break
             alive = more
         if not len(alive) or not alive[0]:
-            return Acceptor(
-                np.zeros((0, table.shape[1]), np.int32), self.kind_of, np.zeros(0, bool)
-            )
+            return Acceptor(np.zeros((0, table.shape[1]), np.int32), self.kind_of, np.zeros(0, bool))
         table = np.where((table >= 0) & alive[table], table, DEAD)
         # Blocks: 0 is DEAD, which is put in as a last state.
         table = np.concatenate([table, np.full((1, table.shape[1]), DEAD, table.dtype)])

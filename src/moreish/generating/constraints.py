@@ -204,9 +204,7 @@ def _complain_of_pattern(pattern: str, alphabet: Alphabet, known: set[str]) -> N
     )
 
 
-def _why_impossible(
-    conditions: Conditions, parts: dict[str, Acceptor], alphabet: Alphabet, low: int, high: int
-) -> str:
+def _why_impossible(conditions: Conditions, parts: dict[str, Acceptor], alphabet: Alphabet, low: int, high: int) -> str:
     """Which conditions exclude one another: a smallest set of them, from which none can be left out."""
     length = "length"
     left = [*parts, length]
@@ -233,9 +231,13 @@ def _check_range(name: str, value: tuple[int, int | None] | None, least: int) ->
     if value is None:
         return
     good = isinstance(value, tuple) and len(value) == 2
-    good = good and all(isinstance(x, int) and not isinstance(x, bool) and 0 <= x <= MOST_LENGTH for x in value if x is not None)
+    good = good and all(
+        isinstance(x, int) and not isinstance(x, bool) and 0 <= x <= MOST_LENGTH for x in value if x is not None
+    )
     if not good or value[0] is None:
-        raise UsageError(f"{name}={value!r:.60} is not a least and a most number. Use 4:8, 6 for 6:6, or 4: for no most.")
+        raise UsageError(
+            f"{name}={value!r:.60} is not a least and a most number. Use 4:8, 6 for 6:6, or 4: for no most."
+        )
     low, high = value
     if high is not None and (low > high or high < least):
         raise UsageError(f"--{name} {low}:{high} leaves nothing. Use a most of at least {max(low, least)}.")

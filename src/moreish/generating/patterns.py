@@ -104,9 +104,7 @@ class _Construction:
         def step(state: Hashable, kind: int) -> Hashable | None:
             core, before = state  # type: ignore[misc]
             here = closed(core, before, words[kind] if self.has_conditions else "")
-            after = frozenset(
-                edge[1] for at in here if (edge := self.read[at]) is not None and columns[edge[0], kind]
-            )
+            after = frozenset(edge[1] for at in here if (edge := self.read[at]) is not None and columns[edge[0], kind])
             return (after, words[kind] if self.has_conditions else "") if after else None
 
         return Acceptor.explore(
