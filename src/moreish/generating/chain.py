@@ -1,4 +1,4 @@
-"""A model that looks back only so far, written out: every context it can stand in, what follows, and where that leads."""
+"""A model that looks back only so far, written out: each context it can stand in, what follows, where that leads."""
 
 from __future__ import annotations
 

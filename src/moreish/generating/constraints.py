@@ -106,7 +106,8 @@ def compile_conditions(
     high = max_length if high is None else high
     if low > high:
         raise Impossible(
-            f"no line has at least {low:,} and at most {high:,} symbols. Use a larger --max-length, or a shorter --length."
+            f"no line has at least {low:,} and at most {high:,} symbols. "
+            f"Use a larger --max-length, or a shorter --length."
         )
     characters = characters_of(alphabet)
     parts = {

@@ -163,7 +163,8 @@ class _Construction:
                 self.free[self._sequence(branch, first, flags)].append((end, None))
             return end
         if name in ("MAX_REPEAT", "MIN_REPEAT"):
-            return self._repeat(*value, at, flags)
+            low, high, inner = value
+            return self._repeat(low, high, inner, at, flags)
         end = self._state()
         if name == "AT":
             condition = _condition(str(value))

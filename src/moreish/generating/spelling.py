@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from typing import Any
 
 import numpy as np
 
@@ -78,23 +79,23 @@ def _characters_of_bytes(known: set[int]) -> list[str]:
 
 def _over_bytes(acceptor: Acceptor, characters: list[str], alphabet: Alphabet) -> Acceptor:
     """Characters of one kind that begin with the same bytes are told apart no further than they must be."""
-    tree: dict[int, object] = {}
+    tree: dict[int, Any] = {}
     for character, kind in zip(characters, acceptor.kind_of.tolist()):
         *first, last = character.encode()
         at = tree
         for byte in first:
-            at = at.setdefault(byte, {})  # type: ignore[assignment]
+            at = at.setdefault(byte, {})
         at[last] = kind
     nodes: list[dict[int, int | tuple[str, int]]] = []
     known: dict[Hashable, int] = {}
 
-    def number(node: dict[int, object]) -> int:
+    def number(node: dict[int, Any]) -> int:
         """A node's number; equal ones share it. Its bytes lead to a kind of character, or to ("node", another)."""
         branches = {b: ("node", number(x)) if isinstance(x, dict) else x for b, x in node.items()}
         key = tuple(sorted(branches.items(), key=lambda item: item[0]))
         if key not in known:
             known[key] = len(nodes)
-            nodes.append(branches)  # type: ignore[arg-type]
+            nodes.append(branches)
         return known[key]
 
     root = number(tree)

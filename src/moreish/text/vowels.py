@@ -22,7 +22,7 @@ def base_letter(character: str) -> str:
 
 def find_vowels(lines: Lines) -> frozenset[str]:
     """The vowels of a list, as base letters; fewer than two kinds of letters have none."""
-    codes, starts = lines.codepoints()
+    codes, _ = lines.codepoints()
     distinct, at = np.unique(codes, return_inverse=True)
     letters = [base_letter(chr(code)) for code in distinct.tolist()]
     names = sorted(set(letters) - {""})
