@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -32,6 +33,21 @@ class Chain:
     def symbols(self) -> int:
         """V, the boundary counted."""
         return self.nats.shape[1]
+
+    def score(self, stream: np.ndarray) -> Float[Tensor, " L"]:
+        """The nats of each line of a stream of ids, `0 e m m a 0 a v a 0`, by `log_probs`; the end counted."""
+        ids = torch.from_numpy(stream.astype(np.int64))
+        ends = (ids == BOUNDARY).nonzero()[:, 0]
+        starts, sizes = ends[:-1] + 1, ends.diff()
+        out = torch.zeros(len(sizes), dtype=torch.float64)
+        at = torch.full((len(sizes),), self.start)
+        order = torch.argsort(sizes, descending=True)
+        for t in range(int(sizes.max()) if len(sizes) else 0):
+            going = order[: int((sizes > t).sum())]
+            cell = at[going] * self.symbols + ids[starts[going] + t]
+            out[going] -= self.log_probs.view(-1)[cell]
+            at[going] = self.after.reshape(-1)[cell]
+        return out
 
 
 def fits(model: LanguageModel[Any]) -> bool:

@@ -30,6 +30,8 @@ class Draw(ABC):
     """Draws symbols. A *position* is where many lines stand; each kind of draw has its own."""
 
     most_at_once = 10_000
+    device: torch.device | None = None
+    """Where it draws; the model's own device where it does not say."""
 
     @abstractmethod
     def begin(self, read: Int[Tensor, "1 T"]) -> Any:

@@ -30,6 +30,8 @@ class Standing:
 class ExactDraw(Draw):
     """Draws whole lines that meet conditions; `draw_lines` is to be given the conditions' own most symbols."""
 
+    device = torch.device("cpu")
+
     def __init__(self, paths: Paths):
         self.paths, self.ahead = paths, paths.sums
         self.probs = paths.chain.log_probs.exp()

@@ -26,6 +26,10 @@ FAINT = 1e-200
 again of logarithms, which takes three times as long."""
 
 
+NEGLIGIBLE = 1e-6
+"""Of the whole: what a symbol more may add where that is not worth following any further."""
+
+
 class TooLarge(Exception):
     """The tables would not fit. Says what they need."""
 
@@ -56,6 +60,39 @@ class Paths:
     def best(self) -> Ahead:
         """The probability of the likeliest good end. Made once."""
         return self._backward(log=True, largest=True)
+
+    @cached_property
+    def lines(self) -> float:
+        """How many different lines there are that the chain gives any probability; rounded above 2**53."""
+        after = self.after[:, 1:].contiguous()
+        ending = (self.accepting & torch.isfinite(self.chain.log_probs[:, 0])[self.context]).double()
+        here = torch.zeros(len(self) + 1, dtype=torch.float64)
+        for left in range(self.high + 1):
+            onward = here.index_select(0, after.view(-1)).view(after.shape).sum(1).clamp_(max=1e300) if left else 0
+            here[:-1] = onward + ending * (self.high - left >= self.low)
+        return float(here[0])
+
+    @cached_property
+    def beyond(self) -> float:
+        """The probability of lines that meet the conditions, a most length aside, and are longer than `high`.
+
+        Sums are followed to where they hardly grow, at most to ten times the length.
+        """
+        ahead = self.sums
+        if ahead.log or self.low > self.high:
+            return 0.0
+        weight = self.chain.log_probs.index_select(0, self.context).exp_()
+        ending = torch.where(self.accepting, weight[:, 0], 0.0)
+        weight, after = weight[:, 1:].contiguous(), self.after[:, 1:].contiguous()
+        here = ahead.by_left[self.high]
+        within = reached = float(here[0])
+        for _ in range(9 * self.high):
+            onward = here.index_select(0, after.view(-1)).view(after.shape)
+            here = torch.cat([onward.mul_(weight).sum(1).add_(ending), here.new_zeros(1)])
+            if float(here[0]) - reached <= NEGLIGIBLE * within:
+                break
+            reached = float(here[0])
+        return max(float(here[0]) - within, 0.0)
 
     def _backward(self, log: bool, largest: bool = False) -> Ahead:
         zero = -torch.inf if log else 0.0
@@ -124,17 +161,20 @@ class Ahead:
         return onward.div_(here), after
 
 
-def find_paths(chain: Chain, compiled: Compiled) -> Paths:
+def find_paths(chain: Chain, compiled: Compiled, most_cells: int = MOST_CELLS) -> Paths:
     """Every pair that a line of the chain can reach while the conditions can still be met.
+
+    Args:
+        most_cells: pairs x symbols.
 
     Raises:
         TooLarge: their tables would not fit.
     """
     symbols, states = chain.symbols, len(compiled.acceptor)
     acceptor = torch.from_numpy(compiled.acceptor.by_symbol).long()
-    if len(chain.nats) * states > 8 * MOST_CELLS:
+    if len(chain.nats) * states > 8 * most_cells:
         raise TooLarge(f"{len(chain.nats):,} contexts times {states:,} states")
-    most = min(MOST_CELLS // symbols, MOST_TABLE // (compiled.high + 1))
+    most = min(most_cells // symbols, MOST_TABLE // (compiled.high + 1))
     possible = None if bool(torch.isfinite(chain.log_probs).all()) else torch.isfinite(chain.log_probs[:, 1:])
     seen = torch.zeros(len(chain.nats) * states, dtype=torch.bool)
     fresh = torch.tensor([chain.start * states])

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from moreish.errors import UsageError
-from moreish.generating.draws import check_settings, make_draw
+from moreish.generating.constraints import Conditions
+from moreish.generating.draws import check_settings
 from moreish.generating.novelty import ORIGINS, Novelty, Origins, wilson
-from moreish.generating.sampler import Drawn, check_max_length, default_max_length, draw_lines
+from moreish.generating.sampler import Drawn, check_max_length, default_max_length
+from moreish.generating.sources import Probability, source_of
 from moreish.learning.recipe import Trained
 from moreish.text.hashing import line_hashes
 
@@ -34,7 +36,9 @@ class Line:
 
     `nats` is the negative log-probability of the whole line, its end included, under the model as it was trained,
     whatever the temperature. `origin` is `copy` (it stands in the run's list), `near copy` (new, but one edit from the
-    line `near`) or `new`. `cut`: it had not ended at the maximum length.
+    line `near`) or `new`. `cut`: it had not ended at the maximum length. `nats_given_condition`: the negative
+    log-probability of this line among all those that meet the conditions (and are new, where that was asked), under
+    what it was drawn by; None where nothing was asked, or it is not known.
     """
 
     text: str
@@ -42,6 +46,7 @@ class Line:
     origin: str
     near: str | None
     cut: bool
+    nats_given_condition: float | None = None
 
 
 @dataclass(frozen=True)
@@ -64,25 +69,40 @@ class NoveltyRates:
 @dataclass(frozen=True)
 class Sample:
     """What a request for lines gave. `found` is less than `asked` where no more could be found in a fair time; `drawn`
-    counts the lines drawn to find them, but for empty ones."""
+    counts the lines drawn to find them, but for empty ones.
+
+    `probability_of_condition`: of a line that meets the conditions (and is new, where that was asked), under what lines
+    are drawn by; None where nothing was asked, or it is unknown. `exact`: lines were drawn from exactly the model given
+    the conditions, and that is their exact probability; else it is an estimate, with the 95 % `probability_interval`.
+    `beyond`: the probability of lines that meet them and are longer than any that is drawn; None where that is unknown.
+    `possible`: how many different lines there are to be found, where so few of them are left that it matters.
+    """
 
     lines: list[Line]
     asked: int
     found: int
     drawn: int
     novelty: NoveltyRates
+    probability_of_condition: float | None = None
+    probability_interval: tuple[float, float] | None = None
+    exact: bool = True
+    beyond: float | None = None
+    possible: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
+        names = list(Line.__dataclass_fields__)
         return {
-            "lines": [
-                {"text": x.text, "nats": _finite(x.nats), "origin": x.origin, "near": x.near, "cut": x.cut}
-                for x in self.lines
-            ],
+            "lines": [{name: _finite(getattr(line, name)) for name in names} for line in self.lines],
             "asked": self.asked,
             "found": self.found,
             "drawn": self.drawn,
             "novelty": {name: getattr(self.novelty, name) for name in NoveltyRates.__dataclass_fields__},
+            "probability_of_condition": self.probability_of_condition,
+            "probability_interval": self.probability_interval and list(self.probability_interval),
+            "exact": self.exact,
+            "beyond": self.beyond,
+            "possible": self.possible,
         }
 
 
@@ -94,6 +114,7 @@ def sample(
     top_k: int | None = None,
     top_p: float | None = None,
     prefix: str = "",
+    conditions: Conditions | None = None,
     max_length: int | None = None,
     seed: int = 0,
     new_only: bool = False,
@@ -107,6 +128,7 @@ def sample(
         temperature: 1 is the model as it is; below 1 likelier lines, 0 the likeliest symbol each time.
         top_k, top_p: keep only the k likeliest symbols, or the likeliest that together have probability p.
         prefix: what every line begins with.
+        conditions: what else every line shall be like; drawn exactly where the model can be written out.
         max_length: symbols in a line at most; default twice the longest line of the list, at most 1,000.
         seed: the same seed gives the same lines.
         new_only: keep only lines that do not stand in the run's list.
@@ -115,29 +137,31 @@ def sample(
 
     Raises:
         UsageError: a setting that means nothing, or `distance` where the run kept no list.
-        Impossible: the model gives the prefix no probability at all.
-        AlphabetError: the prefix holds a symbol that the alphabet lacks.
+        Impossible: no line can be like that, or the model gives none any probability.
+        AlphabetError: a condition holds a symbol that the alphabet lacks.
     """
     check_request(count, distance, max_length, temperature, top_k, top_p)
+    conditions = _with_prefix(conditions or Conditions(), prefix)
     novelty = trained.once("novelty", lambda: _novelty_of(trained))
-    how = (temperature, top_k, top_p)
-    draw = trained.once("draw", lambda: make_draw(trained.model, *how), settings=how)
     if distance is not None and trained.hashes is not None:
         raise UsageError(
             "this run kept no list, so distances to its lines are unknown. Train again without --no-keep-list."
         )
+    most = default_max_length(trained.longest) if max_length is None else max_length
+    is_new = (lambda texts: novelty.origins(texts).is_new) if new_only else None
+    source = source_of(trained, conditions, (temperature, top_k, top_p), most, is_new)
+    probability, possible = source.probability, source.possible(trained, new_only)
+    if new_only and source.exact:
+        probability = source.without(trained)
     picky = new_only or distinct or distance is not None
     # At temperature 0 every line is the same: more of them would be no others.
     tries = max(TRIES * count, LEAST_TRIES) if temperature > 0 else 1 if picky else count
+    wanted = count if possible is None or not distinct else min(count, possible)
     lines: list[Line] = []
     kept: set[str] = set()
     drawn = new = near = 0
-    for batch in draw_lines(
-        trained.model, trained.alphabet, draw=draw, prefix=prefix,
-        max_length=default_max_length(trained.longest) if max_length is None else max_length, seed=seed,
-        at_once=FEW_AT_ONCE if count <= FEW_AT_ONCE else AT_ONCE,
-    ):  # fmt: skip
-        batch = _first(batch, tries if picky else min(tries, count - len(lines)))
+    for batch in source.batches(seed, FEW_AT_ONCE if count <= FEW_AT_ONCE else AT_ONCE):
+        batch = batch.chosen(slice(tries if picky else min(tries, count - len(lines))))
         tries -= len(batch.texts)
         batch = _without_empty(batch)
         origins = novelty.origins(batch.texts)
@@ -147,13 +171,37 @@ def sample(
         allowed = origins.is_new if new_only else np.ones(len(batch.texts), bool)
         if distance is not None:
             allowed = _farther(novelty, batch.texts, origins, distance)
-        lines += islice(_judged(batch, origins, allowed, kept if distinct else None), count - len(lines))
-        if len(lines) == count or tries <= 0:
+        if not source.exact:
+            probability = source.probability
+        given = _given(batch, probability)
+        lines += islice(_judged(batch, origins, allowed, kept if distinct else None, given), wanted - len(lines))
+        if len(lines) == wanted or tries <= 0:
             break
-    return Sample(lines, count, len(lines), drawn, _rates(trained, drawn, new, near))
+    return Sample(
+        lines, count, len(lines), drawn, _rates(trained, drawn, new, near),
+        None if probability is None else probability.value,
+        None if probability is None or probability.low is None or probability.high is None
+        else (probability.low, probability.high),
+        source.exact, source.beyond, possible if possible is not None and possible < count else None,
+    )  # fmt: skip
 
 
-def _judged(batch: Drawn, origins: Origins, allowed: np.ndarray, kept: set[str] | None) -> Iterator[Line]:
+def _with_prefix(conditions: Conditions, prefix: str) -> Conditions:
+    if prefix and conditions.prefix not in ("", prefix):
+        raise UsageError(f"the prefix is given twice: {prefix!r:.40} and {conditions.prefix!r:.40}. Give one of them.")
+    return replace(conditions, prefix=prefix) if prefix else conditions
+
+
+def _given(batch: Drawn, probability: Probability | None) -> np.ndarray | None:
+    """Nats of each line given the conditions: float64 [lines]; what rounding would make negative is 0."""
+    if probability is None or batch.own is None or probability.log == -math.inf:
+        return None
+    return np.maximum(batch.own + probability.log, 0.0)
+
+
+def _judged(
+    batch: Drawn, origins: Origins, allowed: np.ndarray, kept: set[str] | None, given: np.ndarray | None
+) -> Iterator[Line]:
     """The allowed lines of a batch, each with its word; lines in `kept`, if given, are passed over, others put in."""
     names = [ORIGINS[kind] for kind in origins.kinds.tolist()]
     for i in np.flatnonzero(allowed).tolist():
@@ -162,7 +210,9 @@ def _judged(batch: Drawn, origins: Origins, allowed: np.ndarray, kept: set[str] 
             if text in kept:
                 continue
             kept.add(text)
-        yield Line(text, float(batch.nats[i]), names[i], origins.near[i], bool(batch.cut[i]))
+        cut = bool(batch.cut[i])
+        known = None if given is None or cut else float(given[i])
+        yield Line(text, float(batch.nats[i]), names[i], origins.near[i], cut, known)
 
 
 def _novelty_of(trained: Trained) -> Novelty:
@@ -204,16 +254,11 @@ def _farther(novelty: Novelty, texts: list[str], origins: Origins, distance: int
     return allowed
 
 
-def _first(batch: Drawn, count: int) -> Drawn:
-    return Drawn(batch.texts[:count], batch.nats[:count], batch.cut[:count])
-
-
 def _without_empty(batch: Drawn) -> Drawn:
     """A model gives the empty line a little of its probability, but it is no thing that a list could hold."""
     if all(batch.texts):
         return batch
-    held = [i for i, text in enumerate(batch.texts) if text]
-    return Drawn([batch.texts[i] for i in held], batch.nats[held], batch.cut[held])
+    return batch.chosen(np.array([bool(text) for text in batch.texts]))
 
 
 def check_request(
@@ -240,5 +285,6 @@ def check_request(
     check_settings(temperature, top_k, top_p)
 
 
-def _finite(nats: float) -> float | None:
-    return nats if math.isfinite(nats) else None
+def _finite(value: Any) -> Any:
+    """The value, or None for a number that JSON has not."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -26,12 +26,20 @@ LONGEST_ASKED = 1_000_000
 class Drawn:
     """Some lines: their texts, nats float64 [n] (whole line, its end included, untempered), cut bool [n].
 
-    A line that was cut had not ended at the maximum length; its nats are those of the symbols that stand there.
+    A line that was cut had not ended at the maximum length; its nats are those of the symbols that stand there. `own`:
+    its nats under what it was really drawn by, after temperature and the like, where that was kept.
     """
 
     texts: list[str]
     nats: np.ndarray
     cut: np.ndarray
+    own: np.ndarray | None = None
+
+    def chosen(self, which: np.ndarray | slice) -> Drawn:
+        """Some of the lines: a mask, numbers or a slice."""
+        rows = np.arange(len(self.texts))[which]
+        own = None if self.own is None else self.own[rows]
+        return Drawn([self.texts[i] for i in rows.tolist()], self.nats[rows], self.cut[rows], own)
 
 
 def default_max_length(longest_line: int) -> int:
@@ -73,28 +81,48 @@ def draw_lines(
         AlphabetError: the prefix holds a symbol that the alphabet lacks.
     """
     check_max_length(max_length)
-    if not isinstance(prefix, str):
-        raise UsageError(f"prefix={prefix!r:.60} is not text. Use what every line shall begin with, or leave it out.")
     model.eval()
     draw = draw or make_draw(model)
-    begun = alphabet.encode(alphabet.spelling(prefix)) if prefix else []
+    begun = _begun(alphabet, prefix)
     if len(begun) >= max_length:
         raise UsageError(
             f"the prefix has {len(begun)} symbols, and a line at most {max_length}. "
             f"Use a shorter prefix or a larger --max-length."
         )
-    generator = stream(seed, "sampling", str(device_of(model)))
+    generator = stream(seed, "sampling", str(draw.device or device_of(model)))
     read = torch.tensor([[BOUNDARY, *begun]], device=generator.device)
     with torch.no_grad():  # not around the yields: what the caller does between them is the caller's
         start = draw.begin(read)
-        spent = float(model.target_nats(read[:, :-1], read[:, 1:], model.begin(1)).sum()) if begun else 0.0
+    spent = prefix_nats(model, alphabet, prefix)
+    while True:
+        yield _batch(draw, start, min(at_once, draw.most_at_once), begun, spent, max_length, alphabet, generator)
+
+
+@torch.no_grad()
+def prefix_nats(model: LanguageModel[Any], alphabet: Alphabet, prefix: str) -> float:
+    """How improbable it is, in nats, that a line begins so.
+
+    Raises:
+        Impossible: the model gives it no probability at all.
+        UsageError, AlphabetError: it is no text, or holds a symbol that the alphabet lacks.
+    """
+    model.eval()
+    read = torch.tensor([[BOUNDARY, *_begun(alphabet, prefix)]], device=device_of(model))
+    if read.shape[1] == 1:
+        return 0.0
+    spent = float(model.target_nats(read[:, :-1], read[:, 1:], model.begin(1)).sum())
     if math.isinf(spent):
         raise Impossible(
             f"no line can begin with {printable(prefix)!r:.60}: this model, without smoothing, never saw that. "
             f"Use another prefix, or train with --smoothing kneser-ney."
         )
-    while True:
-        yield _batch(draw, start, min(at_once, draw.most_at_once), begun, spent, max_length, alphabet, generator)
+    return spent
+
+
+def _begun(alphabet: Alphabet, prefix: str) -> list[int]:
+    if not isinstance(prefix, str):
+        raise UsageError(f"prefix={prefix!r:.60} is not text. Use what every line shall begin with, or leave it out.")
+    return alphabet.encode(alphabet.spelling(prefix)) if prefix else []
 
 
 @torch.no_grad()

@@ -112,6 +112,10 @@ class Alphabet:
         """All lines as one stream of ids: `0 e m m a 0 a v a 0`; uint8, uint16 or int32 [N]."""
         return np.concatenate([np.zeros(1, self.dtype), *self.encode_blocks(lines.blocks())])
 
+    def encode_texts(self, texts: Iterable[str]) -> np.ndarray:
+        """The same of Python strings, none of which holds a newline."""
+        return self.encode_lines(Lines.of(texts))
+
     def encode_blocks(self, blocks: Iterable[bytes]) -> Iterator[np.ndarray]:
         """Each block of text as ids, every line's end a 0: `e m m a 0 a v a 0`.
 

@@ -1,0 +1,314 @@
+"""Where lines come from under conditions: exactly, where a model can be written out; else by sequential Monte Carlo."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from moreish.errors import Impossible
+from moreish.explaining.seeds import over_seeds
+from moreish.generating.chain import Chain, chain_of, fits
+from moreish.generating.constraints import Compiled, Conditions, compile_conditions
+from moreish.generating.draws import Draw, make_draw
+from moreish.generating.exact import ExactDraw
+from moreish.generating.particles import Particles
+from moreish.generating.paths import Ahead, Paths, TooLarge, find_paths
+from moreish.generating.sampler import Drawn, draw_lines, prefix_nats
+from moreish.learning.evaluate import line_nats
+from moreish.learning.recipe import Recipe, Trained
+from moreish.learning.steps import fit_lines
+from moreish.randomness import stream
+from moreish.text.alphabet import Alphabet
+from moreish.text.lines import Lines
+from moreish.text.vowels import find_vowels
+
+How = tuple[float, int | None, float | None]
+"""Temperature, top-k, top-p."""
+LOOKED_AHEAD = (5, 4, 3, 2, 1)
+"""Orders of the count model that looks ahead: the first whose tables are small enough."""
+AHEAD_CELLS = 1 << 23
+COUNTED = 1 << 40
+"""Lines up to which it is said how many there are."""
+FLOCKS = 16
+"""Runs of sequential Monte Carlo that are mixed, and from whose estimates the interval comes."""
+
+
+@dataclass(frozen=True)
+class Probability:
+    """How probable the conditions are under what is drawn from; `low` to `high` is a 95 % interval where it is an
+    estimate."""
+
+    log: float
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def value(self) -> float:
+        return math.exp(self.log)
+
+
+class Source(ABC):
+    """Lines, batch after batch, and how probable they are together.
+
+    `probability` is None where nothing is asked of the lines. `beyond`: the probability of lines that are meant but are
+    longer than is drawn, where that is known.
+    """
+
+    exact = True
+    probability: Probability | None = None
+    beyond: float | None = None
+
+    @abstractmethod
+    def batches(self, seed: int, at_once: int) -> Iterator[Drawn]:
+        """Lines without end; take what is needed."""
+
+    def without(self, known: Trained) -> Probability | None:
+        """The probability of lines that are meant and do not stand in the run's list; None where that is unknown."""
+        return None
+
+    def possible(self, known: Trained, new_only: bool) -> int | None:
+        """How many different lines are meant; None where that is unknown, or they are too many to count.
+
+        Raises:
+            Impossible: every line that is meant stands in the list, and new ones are wanted.
+        """
+        return None
+
+
+class Free(Source):
+    """As the model has it, after a prefix perhaps: nothing is to be looked ahead for."""
+
+    def __init__(self, trained: Trained, draw: Draw, prefix: str, max_length: int, is_tempered: bool):
+        self.trained, self.draw, self.prefix, self.max_length = trained, draw, prefix, max_length
+        self.is_tempered = is_tempered
+        self.begins = 1.0
+        if prefix:
+            self.begins = math.exp(-prefix_nats(trained.model, trained.alphabet, prefix))
+            self.probability = None if is_tempered else Probability(math.log(self.begins))
+
+    def batches(self, seed: int, at_once: int) -> Iterator[Drawn]:
+        for drawn in draw_lines(
+            self.trained.model, self.trained.alphabet, draw=self.draw, prefix=self.prefix,
+            max_length=self.max_length, seed=seed, at_once=at_once,
+        ):  # fmt: skip
+            yield drawn if self.is_tempered else replace(drawn, own=drawn.nats)
+
+    def without(self, known: Trained) -> Probability | None:
+        if self.is_tempered or known.hashes is not None or not known.model.fitted_by_counting:
+            return None  # unknown, or an hour's work for a network and a long list
+        left = self.begins - known.once("copies after a prefix", lambda: self._copies(known), self.prefix)
+        return Probability(math.log(left) if left > 0 else -math.inf)
+
+    def _copies(self, known: Trained) -> float:
+        """The probability of the list's lines with this prefix; of the empty line too, which is never kept."""
+        prefix = known.alphabet.spelling(self.prefix)
+        texts = {text for text in known.corpus.lines.texts() if text.startswith(prefix)}
+        nats, _ = line_nats(known.model, known.alphabet, Lines.of([*sorted(texts), *([""] if not prefix else [])]))
+        return float(np.exp(-nats).sum())
+
+
+class Exact(Source):
+    """Every line with its exact probability given the conditions."""
+
+    def __init__(self, trained: Trained, compiled: Compiled, paths: Paths, how: How, bounded: bool):
+        self.trained, self.compiled, self.paths = trained, compiled, paths
+        self.is_tempered = how != (1.0, None, None)
+        log = paths.sums.log_total
+        if log == -math.inf:
+            raise Impossible(
+                f"this model gives no line like that any probability: {', '.join(compiled.parts)}. It has no "
+                f"smoothing, or a setting of sampling leaves it none. Loosen one, or train with --smoothing kneser-ney."
+            )
+        self.probability = Probability(log)
+        self.beyond = None if bounded else paths.beyond
+
+    def batches(self, seed: int, at_once: int) -> Iterator[Drawn]:
+        draw = ExactDraw(self.paths)
+        alphabet, chain = self.trained.alphabet, self.paths.chain
+        for drawn in draw_lines(
+            self.trained.model, alphabet, draw=draw, max_length=self.compiled.high, seed=seed, at_once=at_once
+        ):
+            own = chain.score(alphabet.encode_texts(drawn.texts)).numpy() if self.is_tempered else drawn.nats
+            yield Drawn(drawn.texts, drawn.nats, drawn.cut, own)
+
+    def without(self, known: Trained) -> Probability | None:
+        if known.hashes is not None:
+            return None
+        assert self.probability is not None
+        left = self.probability.value - self._known(known)[0]
+        return Probability(math.log(left) if left > 0 else -math.inf)
+
+    def possible(self, known: Trained, new_only: bool) -> int | None:
+        everything_possible = bool(torch.isfinite(self.paths.chain.log_probs).all())
+        lines = self.compiled.lines if everything_possible else self.paths.lines
+        if lines > COUNTED:
+            return None
+        in_list = self._known(known)[1] if new_only and known.hashes is None else 0
+        if in_list >= lines:
+            raise Impossible(
+                f"each of the {in_list:,} lines like that stands in the list, so none would be new. "
+                f"Loosen a condition, or leave out --new-only."
+            )
+        return round(lines) - in_list
+
+    def _known(self, known: Trained) -> tuple[float, int]:
+        return known.once("known mass", lambda: known_mass(self.paths.chain, self.compiled, known), id(self.paths))
+
+
+class Estimated(Source):
+    """From a model that remembers too much to be written out. Lines never break a condition; the probability, an
+    estimate, is known from the first batch on."""
+
+    exact = False
+
+    def __init__(self, trained: Trained, particles: Particles, is_new: Callable[[list[str]], np.ndarray] | None):
+        self.trained, self.particles, self.is_new = trained, particles, is_new
+
+    def batches(self, seed: int, at_once: int) -> Iterator[Drawn]:
+        generator = stream(seed, "sampling under conditions")
+        estimates: list[float] = []
+        while True:
+            flocks = [self.particles.run(generator) for _ in range(FLOCKS)]
+            estimates += [self._estimate(flock.drawn.texts, flock.log_estimate) for flock in flocks]
+            self.probability = _mean(estimates)
+            whole = [flock for flock in flocks if flock.drawn.texts]
+            if not whole:
+                return
+            logs = np.array([flock.log_estimate for flock in whole])
+            shares = np.exp(logs - logs.max())
+            yield _mixed([flock.drawn for flock in whole], shares / shares.sum(), generator)
+
+    def _estimate(self, texts: list[str], log: float) -> float:
+        if self.is_new is None or not texts:
+            return log
+        new = float(self.is_new(texts).mean())
+        return log + math.log(new) if new else -math.inf
+
+
+def source_of(
+    trained: Trained, conditions: Conditions, how: How, max_length: int,
+    is_new: Callable[[list[str]], np.ndarray] | None = None,
+) -> Source:  # fmt: skip
+    """The best source there is for lines like that.
+
+    Args:
+        is_new: where only new lines are wanted, tells which of some lines are.
+
+    Raises:
+        Impossible: no line is like that, or none that the model gives any probability.
+        UsageError, AlphabetError: a condition that cannot be read or needs too many states.
+    """
+    if not conditions or conditions.only_prefix:
+        draw = trained.once("draw", lambda: make_draw(trained.model, *how), settings=how)
+        return Free(trained, draw, conditions.prefix, max_length, how != (1.0, None, None))
+    compiled = compile_for(trained, conditions, max_length)
+    settings = (conditions, max_length, how)
+    paths = trained.once("paths", lambda: _paths(trained, compiled, how), settings)
+    bounded = conditions.length is not None and conditions.length[1] is not None
+    if paths is not None:
+        return Exact(trained, compiled, paths, how, bounded)
+    ahead = trained.once("ahead", lambda: look_ahead(trained, compiled), (conditions, max_length))
+    return Estimated(trained, Particles(trained.model, trained.alphabet, ahead, how), is_new)
+
+
+def compile_for(trained: Trained, conditions: Conditions, max_length: int) -> Compiled:
+    """Conditions over a run's alphabet, its list's vowels found where they are needed."""
+    vowels = None
+    if conditions.syllables is not None and conditions.vowels is None and trained.hashes is None:
+        vowels = trained.once("vowels", lambda: find_vowels(trained.corpus.unique_train))
+    return compile_conditions(conditions, trained.alphabet, max_length, vowels)
+
+
+def _paths(trained: Trained, compiled: Compiled, how: How) -> Paths | None:
+    if not fits(trained.model):
+        return None
+    chain = trained.once("chain", lambda: chain_of(trained.model, *how), how)
+    try:
+        return find_paths(chain, compiled)
+    except TooLarge:
+        return None
+
+
+def look_ahead(trained: Trained, compiled: Compiled) -> Ahead:
+    """What a count model of the run's training lines sees ahead; of no lines, where the run kept none.
+
+    Any order serves: the nearer the model, the more equal the weights.
+    """
+    for order in LOOKED_AHEAD if trained.hashes is None else ():
+        chain = trained.once(f"count chain {order}", lambda order=order: count_chain(trained, order))
+        if chain is None:
+            continue
+        try:
+            return find_paths(chain, compiled, AHEAD_CELLS).sums
+        except TooLarge:
+            continue
+    try:
+        return find_paths(uniform_chain(trained.alphabet), compiled).sums
+    except TooLarge as error:
+        raise Impossible(
+            f"looking ahead for these conditions would take too much memory: {error}. Use a shorter --max-length."
+        ) from None
+
+
+def count_chain(trained: Trained, order: int) -> Chain | None:
+    """The Kneser-Ney model of a run's training lines, written out; None where it does not fit."""
+    smoothing = "kneser-ney" if order > 1 else "add-1"
+    recipe = Recipe("ngram", {"order": order, "smoothing": smoothing}, symbols=trained.alphabet.kind)
+    model = fit_lines(recipe, trained.corpus.train, trained.alphabet)
+    return chain_of(model) if fits(model) else None
+
+
+def uniform_chain(alphabet: Alphabet) -> Chain:
+    """One context, in which every symbol and the end are alike."""
+    log_probs = torch.full((1, len(alphabet)), -math.log(len(alphabet)), dtype=torch.float64)
+    return Chain(log_probs, -log_probs, torch.zeros(1, len(alphabet), dtype=torch.long), 0)
+
+
+def known_mass(chain: Chain, compiled: Compiled, trained: Trained) -> tuple[float, int]:
+    """The probability of the list's lines that meet the conditions, each counted once, and how many have any."""
+    texts = sorted(set(trained.corpus.lines.take(matching(compiled, trained)).texts()))
+    probs = chain.score(trained.alphabet.encode_texts(texts)).neg().exp()
+    return float(probs.sum()), int((probs > 0).sum())
+
+
+def matching(compiled: Compiled, trained: Trained) -> np.ndarray:
+    """Which of the list's lines meet the conditions: their numbers, int64 [k]."""
+    encoded = trained.once("encoded list", lambda: trained.alphabet.encode_lines(trained.corpus.lines))
+    sizes = np.diff(np.flatnonzero(encoded == 0)) - 1
+    good = compiled.acceptor.accepts(encoded) & (sizes >= compiled.low) & (sizes <= compiled.high)
+    return np.flatnonzero(good)
+
+
+def _mean(logs: list[float]) -> Probability:
+    """The mean of estimates given by their logarithms, with Student's interval."""
+    largest = max(logs)
+    if largest == -math.inf:
+        return Probability(-math.inf)
+    each = over_seeds([math.exp(log - largest) for log in logs])
+    scale = math.exp(largest)
+    low, high = each.low or 0.0, each.high if each.high is not None else each.value
+    return Probability(largest + math.log(each.value), max(low, 0.0) * scale, min(high * scale, 1.0))
+
+
+def _mixed(several: list[Drawn], shares: np.ndarray, generator: torch.Generator) -> Drawn:
+    """Lines of several runs, as many in all, each run's share by its weight, in a random order."""
+    sizes = np.array([len(one.texts) for one in several])
+    bounds = np.cumsum(shares)
+    at = (np.arange(sizes.sum()) + float(torch.rand(1, generator=generator))) / sizes.sum()
+    which = np.minimum(np.searchsorted(bounds, at, side="right"), len(several) - 1)
+    counts = np.bincount(which, minlength=len(several))
+    rows = np.concatenate([
+        first + np.arange(count) % size
+        for first, count, size in zip(np.cumsum(sizes) - sizes, counts.tolist(), sizes.tolist())
+    ])  # fmt: skip
+    rows = rows[torch.randperm(len(rows), generator=generator).numpy()]
+    whole = Drawn(
+        [text for one in several for text in one.texts],
+        *(np.concatenate([getattr(one, name) for one in several]) for name in ("nats", "cut", "own")),
+    )
+    return whole.chosen(rows)
