@@ -171,7 +171,10 @@ def test_what_json_lacks_is_null():
     made = Sample([Line("ad", math.inf, "new", None, False)], 1, 1, 1, rates).to_dict()
     said = json.loads(json.dumps(made, allow_nan=False))
     assert [line["nats"] for line in said["lines"]] == [None]
-    assert set(said) == {"lines", "asked", "found", "drawn", "novelty"}
+    assert set(said) == {
+        "lines", "asked", "found", "drawn", "novelty",
+        "probability_of_condition", "probability_interval", "exact", "beyond", "possible",
+    }  # fmt: skip
     assert set(said["novelty"]) == {"rate", "low", "high", "near_rate", "held_out_near_rate"}
 
 

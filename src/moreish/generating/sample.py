@@ -187,6 +187,8 @@ def sample(
 
 
 def _with_prefix(conditions: Conditions, prefix: str) -> Conditions:
+    if not isinstance(prefix, str):
+        raise UsageError(f"prefix={prefix!r:.60} is not text. Use what every line shall begin with, or leave it out.")
     if prefix and conditions.prefix not in ("", prefix):
         raise UsageError(f"the prefix is given twice: {prefix!r:.40} and {conditions.prefix!r:.40}. Give one of them.")
     return replace(conditions, prefix=prefix) if prefix else conditions
