@@ -217,9 +217,8 @@ def as_share(log_probability: float) -> str:
 def _sentences(found: Best, asked: bool) -> list[str]:
     words = ["nats: how surprising the model finds the whole line; fewer are likelier."]
     if found.log_probability is not None and asked:
-        words.append(
-            f"A line of this model is like that, its maximum length included, with probability {as_share(found.log_probability)}."
-        )
+        share = as_share(found.log_probability)
+        words.append(f"A line of this model is like that, its maximum length included, with probability {share}.")
     if found.all_there_are:
         words.append(f"There are {found.found:,} such lines, and no more.")
     elif found.exact:
