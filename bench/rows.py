@@ -177,6 +177,14 @@ ROWS = (
         reference=LECTURE_SAMPLER, at_least=100_000,
     ),
     Row(
+        "best-5gram", "its 100 most probable lines, exactly, with their origins; tables made once before",
+        "sampling:most_probable", "s", ("names",), "warm", at_most=0.2,
+    ),
+    Row(
+        "best-5gram-cold", "the same, the tables of Viterbi's and of all sums made for it", "sampling:most_probable",
+        "s", ("names",), "cold",
+    ),
+    Row(
         "sample-3000-symbols", "lines drawn from a 5-gram of 200,000 made lines, half Cyrillic, half CJK",
         "sampling:drawn_of_many_symbols", "lines/s", ("symbols-3000-lines", "names"), reference=LECTURE_SAMPLER,
         at_least=100_000,

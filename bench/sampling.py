@@ -6,16 +6,17 @@ from itertools import islice
 
 import torch
 
-from moreish import Corpus, Trained, fit, sample
+from moreish import Corpus, Trained, best, fit, sample
 from moreish.generating.draws import make_draw
 from moreish.generating.sampler import default_max_length, draw_lines
 from moreish.models.counts import count_grams
-from timing import Measured, clock, in_turn, rates, timed
+from timing import REPEATS, Measured, clock, in_turn, rates, timed
 
 AT_ONCE = 10_000
 DRAWN = 100_000
 WITH_ORIGINS = 50_000
 LOOP_LINES = 2_000
+BEST = 100
 
 
 def lecture_table(path: str) -> tuple[torch.Tensor, list[str]]:
@@ -68,6 +69,19 @@ def _drawn(path: str, names: str) -> Measured:
     mean = sum(map(len, texts)) / len(texts)
     note = f"{_about(trained)}; lines of {mean:.1f} symbols; tables laid out once in {laying_out.wall:.2f} s"
     return Measured(rates(len(texts), ours), rates(LOOP_LINES, reference), note, clock=clock(ours))
+
+
+def most_probable(lists: dict[str, str]) -> dict[str, Measured]:
+    """Seconds for the 100 most probable lines; the index of the list is made once before."""
+    trained = fit(Corpus.read(lists["names"]), "ngram")
+    best(trained, BEST)
+    longest = default_max_length(trained.longest)
+    out = {}
+    for figure, lengths in (("warm", [longest] * REPEATS), ("cold", range(longest + 1, longest + 1 + REPEATS))):
+        # another length has tables of its own
+        taken = [timed(lambda most=most: best(trained, BEST, max_length=most)) for most in lengths]
+        out[figure] = Measured([timing.wall for timing in taken], note=_about(trained), clock=clock(taken))
+    return out
 
 
 def with_origins(lists: dict[str, str]) -> Measured:

@@ -46,7 +46,9 @@ if TYPE_CHECKING:
     from moreish.explaining.minibatch.minibatch import Minibatch, explain_minibatch
     from moreish.explaining.optimizability.chapter import Optimizability, explain_optimizability
     from moreish.explaining.taping.tape import Tape, tape
+    from moreish.generating.best import Best, BestLine, best
     from moreish.generating.sample import Line, Sample, sample
+    from moreish.generating.template import Completions, complete
     from moreish.learning.doctor.diagnosis import Diagnosis, Doctor, diagnose, doctor
     from moreish.learning.evaluate import Evaluation, evaluate
     from moreish.learning.finder import FoundRate, find_lr
@@ -94,7 +96,9 @@ _HOMES = {
     "moreish.explaining.minibatch.minibatch": "Minibatch explain_minibatch",
     "moreish.explaining.initialization.flow": "Initialization initialization",
     "moreish.explaining.taping.tape": "Tape tape",
+    "moreish.generating.best": "Best BestLine best",
     "moreish.generating.sample": "Line Sample sample",
+    "moreish.generating.template": "Completions complete",
     "moreish.learning.doctor.diagnosis": "Diagnosis Doctor diagnose doctor",
     "moreish.learning.evaluate": "Evaluation evaluate",
     "moreish.learning.finder": "FoundRate find_lr",
@@ -128,11 +132,14 @@ __all__ = [
     "AlphabetError",
     "Backprop",
     "BatchNormFound",
+    "Best",
+    "BestLine",
     "Bigram",
     "Broadcasting",
     "CheckpointError",
     "CheckpointWarning",
     "Comparison",
+    "Completions",
     "ConfigError",
     "Convolution",
     "Corpus",
@@ -177,10 +184,12 @@ __all__ = [
     "WindowModel",
     "__version__",
     "backprop",
+    "best",
     "bundled",
     "by_hand",
     "check_model",
     "compare",
+    "complete",
     "diagnose",
     "doctor",
     "embeddings",

@@ -49,6 +49,8 @@ CASES = {
     "resume": ["resume", "RUN"],
     "evaluate": ["evaluate", "RUN"],
     "sample": ["sample", "RUN", "-n", "3"],
+    "best": ["best", "RUN", "-n", "3"],
+    "complete": ["complete", "RUN", "A???saurus", "-n", "3"],
     "more": ["more", "dinosaurs", "-n", "3"],
     "score": ["score", "RUN", "Ankylosaurus"],
     "show": ["show", "RUN"],

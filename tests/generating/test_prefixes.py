@@ -75,7 +75,7 @@ def test_from_the_same_random_numbers_come_the_plain_ways_lines_to_the_symbol(na
 
 def test_a_prefix_is_kept_only_after_one_that_is(monkeypatch):
     sizes = iter([10_000, *[0] * LONGEST])  # as if states shrank: what follows the first symbol is too large, then fits
-    monkeypatch.setattr(prefixes_module, "_row_bytes", lambda state: next(sizes))
+    monkeypatch.setattr(prefixes_module, "row_bytes", lambda state: next(sizes))
     monkeypatch.setattr(prefixes_module, "KEPT_BYTES", 9_000)
     model = Remembering().double()
     for one, other in zip(batches(model, make_draw(model)), batches(model, Plain(model))):

@@ -42,10 +42,15 @@ def sample_table(found: Sample, seed: int) -> RenderableType:
     """Lines with an honest word on each, and how new they are together."""
     table = _grid("bold", "", "dim")
     for line in found.lines:
-        word = _plain(line.origin if line.near is None else f"one edit from {line.near}", ORIGIN_STYLES[line.origin])
+        word = line_word(line.origin, line.near)
         cut = " (cut at the maximum length)" if line.cut else ""
         table.add_row(_plain(line.text), word, f"{line.nats:.1f} nats{cut}")
     return Group(table, Text(), *novelty_words(found, seed))
+
+
+def line_word(origin: str, near: str | None) -> Text:
+    """Where a line comes from, in a word or with the line it is near."""
+    return _plain(origin if near is None else f"one edit from {near}", ORIGIN_STYLES[origin])
 
 
 def novelty_words(found: Sample, seed: int) -> list[Text]:

@@ -103,20 +103,25 @@ class Paths:
         weight, after = weight[:, 1:].contiguous(), self.after[:, 1:].contiguous()
         none = torch.full_like(ending, zero)
         table = [torch.cat([ending if self.high >= self.low else none, none.new_full((1,), zero)])]
+        settled = False
         for left in range(1, self.high + 1):
-            onward = table[-1].index_select(0, after.view(-1)).view(after.shape)
             ends = self.high - left >= self.low
+            if settled and ends:  # once a symbol more changes nothing, none does, while a line may end anywhere
+                table.append(table[-1])
+                continue
+            onward = table[-1].index_select(0, after.view(-1)).view(after.shape)
             if not log:
                 here = onward.mul_(weight).sum(1)
                 here = here.add_(ending) if ends else here
+            elif largest:
+                here = onward.add_(weight).amax(1) if onward.shape[1] else none
+                here = torch.maximum(here, ending) if ends else here
             else:
                 onward.add_(weight)
-                if ends:
-                    onward = torch.cat([onward, ending[:, None]], 1)
-                here = onward.amax(1) if largest else torch.logsumexp(onward, 1)
+                here = torch.logsumexp(torch.cat([onward, ending[:, None]], 1) if ends else onward, 1)
             here = torch.cat([here, here.new_full((1,), zero)])
-            # Once a symbol more changes nothing, none does, as long as a line may end anywhere.
-            table.append(table[-1] if ends and torch.equal(here, table[-1]) else here)
+            settled = ends and torch.equal(here, table[-1])
+            table.append(table[-1] if settled else here)
         return Ahead(self, table, log)
 
 

@@ -62,7 +62,7 @@ class Prefixes:
         self.rows = Rows(room, self.symbols, device)
         self.used = most
         self.room = KEPT_BYTES
-        self.levels: list[_Level] = []
+        self.levels: list[Level] = []
         # For each row and symbol the row of the prefix after it, or -1; and its number among its level's states.
         self.after = torch.full((room, self.symbols), -1, dtype=torch.int32, device=device)
         self.slots = torch.empty(room, dtype=torch.int64, device=device)
@@ -70,7 +70,7 @@ class Prefixes:
     def stand(self, state: Any, last: Int[Tensor, " B"]) -> Place:
         """The place of lines that are in this state and about to read `last`: the root of all that is kept."""
         assert self.used == self.most, "there is one root"
-        self.levels.append(_Level(0))
+        self.levels.append(Level(0))
         self._number(0, state, len(last))
         rows = torch.arange(self.most, self.used, device=last.device)
         return Place(0, rows * self.symbols + last, torch.zeros(len(last), dtype=torch.float64, device=last.device))
@@ -123,7 +123,7 @@ class Prefixes:
         """Keep those of the prefixes just read that are likely to be met again; the row of each line's prefix."""
         if depth == len(self.levels):
             cell = self.rows.bounds.element_size() + self.rows.nats.element_size() + self.after.element_size()
-            self.levels.append(_Level(_row_bytes(state) + self.symbols * cell))
+            self.levels.append(Level(row_bytes(state) + self.symbols * cell))
         size = self.levels[depth].size
         # A prefix is kept if it is at least as probable as its share of the memory is large. At each depth the kept
         # ones have no more than all the probability, so they have no more than all the memory.
@@ -157,7 +157,7 @@ class Prefixes:
         self.slots[first : self.used] = torch.arange(slot, slot + more, device=self.slots.device)
 
 
-class _Level:
+class Level:
     """The states of kept prefixes of one length; `size` is what each takes in bytes, its row included."""
 
     def __init__(self, size: int) -> None:
@@ -173,21 +173,21 @@ class _Level:
             return first
         if self.count > self.most:
             self.most = max(self.count, 2 * self.most)
-            self.states = _map(lambda kept: longer(kept, self.most), self.states)
-        _map(lambda kept, new: kept[first : self.count].copy_(new), self.states, state)
+            self.states = map_state(lambda kept: longer(kept, self.most), self.states)
+        map_state(lambda kept, new: kept[first : self.count].copy_(new), self.states, state)
         return first
 
 
-def _map(of: Callable[..., Tensor], state: Any, *others: Any) -> Any:
+def map_state(of: Callable[..., Tensor], state: Any, *others: Any) -> Any:
     """A state of the same structure, `of` applied to each of its tensors and those of the others."""
     if isinstance(state, Tensor):
         return of(state, *others)
     if isinstance(state, (tuple, list)):
-        parts = [_map(of, *several) for several in zip(state, *others)]
+        parts = [map_state(of, *several) for several in zip(state, *others)]
         return type(state)(*parts) if hasattr(state, "_fields") else type(state)(parts)
     assert is_dataclass(state) and not isinstance(state, type), "what select accepts"
     names = [f.name for f in fields(state)]
-    return replace(state, **{name: _map(of, *(getattr(s, name) for s in (state, *others))) for name in names})
+    return replace(state, **{name: map_state(of, *(getattr(s, name) for s in (state, *others))) for name in names})
 
 
 def _joined(one: Any, rows: Int[Tensor, " K"], other: Any, other_rows: Int[Tensor, " L"]) -> Any:
@@ -199,11 +199,11 @@ def _joined(one: Any, rows: Int[Tensor, " K"], other: Any, other_rows: Int[Tenso
         torch.index_select(b, 0, other_rows, out=out[len(rows) :])
         return out
 
-    return _map(of, one, other)
+    return map_state(of, one, other)
 
 
-def _row_bytes(state: Any) -> int:
+def row_bytes(state: Any) -> int:
     """What one row of a state takes."""
     sizes: list[int] = []
-    _map(lambda tensor: sizes.append(tensor[:1].numel() * tensor.element_size()) or tensor, state)
+    map_state(lambda tensor: sizes.append(tensor[:1].numel() * tensor.element_size()) or tensor, state)
     return sum(sizes)

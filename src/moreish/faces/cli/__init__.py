@@ -15,6 +15,7 @@ import typer
 from moreish.errors import CheckpointWarning, MoreishError, ResumeWarning
 from moreish.faces.cli import (
     backprop,
+    best,
     diagnose,
     embeddings,
     examine,
@@ -70,6 +71,8 @@ def _options(
 MAKE, LEARN, LOOK = "Make more", "Learn", "Look"
 app.command("more", cls=LearningCommand, rich_help_panel=MAKE)(generate.more)
 app.command("sample", cls=Command, rich_help_panel=MAKE)(generate.sample)
+app.command("best", cls=Command, rich_help_panel=MAKE)(best.best)
+app.command("complete", cls=Command, rich_help_panel=MAKE)(best.complete)
 app.command("demo", cls=Command, rich_help_panel=MAKE)(generate.demo)
 app.command("train", cls=LearningCommand, rich_help_panel=LEARN)(learn.train)
 app.command("resume", cls=Command, rich_help_panel=LEARN)(learn.resume)
