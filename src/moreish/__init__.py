@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from moreish.explaining.optimizability.chapter import Optimizability, explain_optimizability
     from moreish.explaining.taping.tape import Tape, tape
     from moreish.generating.sample import Line, Sample, sample
+    from moreish.generating.trace import Why, why
     from moreish.learning.doctor.diagnosis import Diagnosis, Doctor, diagnose, doctor
     from moreish.learning.evaluate import Evaluation, evaluate
     from moreish.learning.finder import FoundRate, find_lr
@@ -95,6 +96,7 @@ _HOMES = {
     "moreish.explaining.initialization.flow": "Initialization initialization",
     "moreish.explaining.taping.tape": "Tape tape",
     "moreish.generating.sample": "Line Sample sample",
+    "moreish.generating.trace": "Why why",
     "moreish.learning.doctor.diagnosis": "Diagnosis Doctor diagnose doctor",
     "moreish.learning.evaluate": "Evaluation evaluate",
     "moreish.learning.finder": "FoundRate find_lr",
@@ -174,6 +176,7 @@ __all__ = [
     "UsageError",
     "Watched",
     "WatchedRun",
+    "Why",
     "WindowModel",
     "__version__",
     "backprop",
@@ -212,6 +215,7 @@ __all__ = [
     "select",
     "tape",
     "vitals",
+    "why",
 ]
 
 
