@@ -94,7 +94,9 @@ def why(trained: Trained, text: str) -> Why:
         UsageError: it holds a newline, has over 1,000 symbols, or is no text.
         MoreishError: the model gives what is no probability.
     """
-    if isinstance(text, str) and len(text) > LONGEST:
+    if not isinstance(text, str):
+        raise UsageError(f"{text!r:.60} is not one line. Give one line of text.")
+    if len(text) > LONGEST:
         raise UsageError(
             f"{text!r:.60} has {len(text):,} characters, and a line of at most {LONGEST:,} is explained. Give a part "
             f"of it, or use `moreish score`."
@@ -121,7 +123,6 @@ def why(trained: Trained, text: str) -> Why:
     return Why(scored.text, trained.recipe.model, scored.nats, symbols, told, why_not)
 
 
-@torch.no_grad()
 def log_distributions(model: LanguageModel[Any], ids: list[int]) -> Iterator[Tensor]:
     """What the model says may follow each symbol of a line, read in pieces: float64 [T V], natural logarithms.
 
@@ -132,8 +133,10 @@ def log_distributions(model: LanguageModel[Any], ids: list[int]) -> Iterator[Ten
     read = torch.tensor([[BOUNDARY, *ids]], device=device_of(model))
     state = model.begin(1)
     for piece in read.split(max(1, CELLS_AT_ONCE // int(model.config.symbols)), 1):
-        logits, state = model(piece, state)
-        yield torch.log_softmax(logits[0].double(), -1).cpu()
+        with torch.no_grad():  # not around the yield: what the caller does between is the caller's
+            logits, state = model(piece, state)
+            log_probs = torch.log_softmax(logits[0].double(), -1).cpu()
+        yield log_probs
 
 
 def entropy_bits(log_probs: Tensor) -> Tensor:

@@ -70,9 +70,8 @@ def told(found: Why, kind: str, width: int, colour: bool = True) -> RenderableTy
         Text(),
     ]
     if colour:
-        parts += [shaded(found), Text(), _legend()]
-    else:
-        parts.append(Text(f"{BOUNDARY_SIGN} is the end of the line.", "dim"))
+        parts += [shaded(found), _legend()]
+    parts.append(Text(f"{BOUNDARY_SIGN} is the end of the line.", "dim"))
     parts += [Text(), _expected(found), Text(EXPECTED, "dim")]
     if len(found.rungs) > 1:
         parts += [Text("\nWhat each model gives it, in %", "bold"), _rungs(found), _rung_words(found)]
@@ -99,10 +98,10 @@ def shaded(found: Why) -> Text:
 def _legend() -> Text:
     from rich.text import Text
 
-    out = Text("The deeper, the more surprising: ", "dim")
+    out = Text().append("The deeper, the more surprising: ", "dim")
     for nats in range(int(DEEPEST) + 1):
         out.append(f" {nats}{'+' if nats == DEEPEST else ''} ", _shade(nats))
-    return out.append(" nats. · is the end of the line.", "dim")
+    return out.append(" nats.", "dim")
 
 
 def _shade(nats: float) -> str:
@@ -120,7 +119,7 @@ def _expected(found: Why) -> Table:
         others = Text()
         for other in each.runners_up:
             others.append(_label(other.symbol), "" if other.symbol else "dim")
-            others.append(f" {_percent(other.probability)}   ", "dim")
+            others.append(f" {_percent(other.probability):<4}  ", "dim")
         others.rstrip()
         nats = "never" if math.isinf(each.nats) else f"{each.nats:.2f}"
         figures = (nats, _percent(each.probability), f"{each.entropy_bits:.2f}", f"{each.rank:,}")
