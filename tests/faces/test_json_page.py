@@ -51,6 +51,7 @@ CASES = {
     "sample": ["sample", "RUN", "-n", "3"],
     "more": ["more", "dinosaurs", "-n", "3"],
     "score": ["score", "RUN", "Ankylosaurus"],
+    "why": ["why", "RUN", "Ankylosaurus"],
     "show": ["show", "RUN"],
     "models": ["models"],
     "models NAME": ["models", "ngram"],

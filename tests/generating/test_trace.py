@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,7 +89,7 @@ def test_every_rung_is_a_distribution_and_is_the_catalogs_model(learnt):
         assert log_probs.exp().sum(-1).tolist() == pytest.approx([1] * (len(ids) + 1))
         nats = rung_nats(rung, ids)
         assert [-float(row[i]) for row, i in zip(log_probs, [*ids, 0])] == pytest.approx(nats)
-        asked = {"order": int(name[0])} if model == "ngram" else {}
+        asked: dict[str, Any] = {"order": int(name[0])} if model == "ngram" else {}
         (alone,) = score(fit(CORPUS, model, **asked), "lebanna")  # counted by itself, at its own order
         assert nats == pytest.approx([each for _, each in alone.symbols])
     assert count_rungs(trained) is rungs
@@ -117,6 +118,7 @@ def test_support_is_what_a_plain_search_finds(symbols):
     for text in ("a b", "b a b c", "c c", "éva", "a b a b"):
         ids = [0, *alphabet.encode(text), 0]
         for t, each in enumerate(why(trained, text).symbols, start=1):
+            context, at, hits = [], [], []
             for length in range(t, -1, -1):
                 context = ids[t - length : t]
                 at = [(i, j) for i, line in enumerate(streams) for j in range(1, len(line))
@@ -225,7 +227,7 @@ def test_a_strangers_network_is_asked_at_its_last_linear_layer():
     trained = Trained(Stranger(), CORPUS.alphabet, CORPUS, Recipe("stranger", method="imported"))
     (first, *_) = why(trained, "nab").symbols
     assert first.nearest is not None and len(first.nearest) == NEAREST
-    assert output_weights(trained.model)[0] is trained.model.last.weight
+    assert output_weights(trained.model)[0] is trained.model.get_parameter("last.weight")
 
 
 @pytest.mark.parametrize("name", ["bigram", "gru"])

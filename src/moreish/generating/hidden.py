@@ -76,10 +76,12 @@ def output_weights(model: LanguageModel[Any]) -> list[Tensor]:
     symbols = int(model.config.symbols)
     if model.fitted_by_counting:
         return []
-    ours = [m.get_parameter("weight") for m in model.modules() if getattr(m, "output", False) is True]
+    ours: list[Tensor] = [m.get_parameter("weight") for m in model.modules() if getattr(m, "output", False) is True]
     if ours:
         return ours if all(w.shape[0] == symbols for w in ours) else []
-    linear = [m.weight for m in model.modules() if isinstance(m, (nn.Linear, Linear)) and m.weight.shape[0] == symbols]
+    linear: list[Tensor] = [
+        m.weight for m in model.modules() if isinstance(m, (nn.Linear, Linear)) and m.weight.shape[0] == symbols
+    ]
     return linear[-1:]
 
 
