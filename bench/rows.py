@@ -169,6 +169,10 @@ ROWS = (
         reference="the lectures' loop over the bigram's table", at_least=20,
     ),
     Row(
+        "why-5gram", "moreish.why of annabel under it, once it was asked before", "scoring:explained", "s", ("names",),
+        at_most=0.3,
+    ),
+    Row(
         "sample-5gram", "lines drawn from it and decoded, 10,000 at once", "sampling:drawn", "lines/s", ("names",),
         reference=LECTURE_SAMPLER, at_least=200_000,
     ),

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from moreish.generating.best import Best, BestLine, best
     from moreish.generating.sample import Line, Sample, sample
     from moreish.generating.template import Completions, complete
+    from moreish.generating.trace import Why, why
     from moreish.learning.doctor.diagnosis import Diagnosis, Doctor, diagnose, doctor
     from moreish.learning.evaluate import Evaluation, evaluate
     from moreish.learning.finder import FoundRate, find_lr
@@ -99,6 +100,7 @@ _HOMES = {
     "moreish.generating.best": "Best BestLine best",
     "moreish.generating.sample": "Line Sample sample",
     "moreish.generating.template": "Completions complete",
+    "moreish.generating.trace": "Why why",
     "moreish.learning.doctor.diagnosis": "Diagnosis Doctor diagnose doctor",
     "moreish.learning.evaluate": "Evaluation evaluate",
     "moreish.learning.finder": "FoundRate find_lr",
@@ -181,6 +183,7 @@ __all__ = [
     "UsageError",
     "Watched",
     "WatchedRun",
+    "Why",
     "WindowModel",
     "__version__",
     "backprop",
@@ -221,6 +224,7 @@ __all__ = [
     "select",
     "tape",
     "vitals",
+    "why",
 ]
 
 

@@ -53,6 +53,7 @@ CASES = {
     "complete": ["complete", "RUN", "A???saurus", "-n", "3"],
     "more": ["more", "dinosaurs", "-n", "3"],
     "score": ["score", "RUN", "Ankylosaurus"],
+    "why": ["why", "RUN", "Ankylosaurus"],
     "show": ["show", "RUN"],
     "models": ["models"],
     "models NAME": ["models", "ngram"],

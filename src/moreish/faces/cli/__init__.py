@@ -29,6 +29,7 @@ from moreish.faces.cli import (
     learn,
     report,
     watch,
+    why,
 )
 from moreish.faces.cli.command import Command, LearningCommand, abandon_output
 from moreish.faces.cli.console import make_output_safe, note
@@ -90,6 +91,7 @@ app.command("init", cls=Command, rich_help_panel=LOOK)(init.init)
 app.command("report", cls=Command, rich_help_panel=LOOK)(report.report)
 app.command("embeddings", cls=Command, rich_help_panel=LOOK)(embeddings.embeddings)
 app.command("watch", cls=Command, rich_help_panel=LOOK)(watch.watch)
+app.command("why", cls=Command, rich_help_panel=LOOK)(why.why)
 app.command("show", cls=Command, rich_help_panel=LOOK)(examine.show)
 app.command("models", cls=Command, rich_help_panel=LOOK)(examine.models)
 app.command("lists", cls=Command, rich_help_panel=LOOK)(examine.lists)
