@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from moreish.explaining.minibatch.minibatch import Minibatch, explain_minibatch
     from moreish.explaining.optimizability.chapter import Optimizability, explain_optimizability
     from moreish.explaining.taping.tape import Tape, tape
+    from moreish.generating.quality.quality import Quality, quality
     from moreish.generating.sample import Line, Sample, sample
     from moreish.learning.doctor.diagnosis import Diagnosis, Doctor, diagnose, doctor
     from moreish.learning.evaluate import Evaluation, evaluate
@@ -94,6 +95,7 @@ _HOMES = {
     "moreish.explaining.minibatch.minibatch": "Minibatch explain_minibatch",
     "moreish.explaining.initialization.flow": "Initialization initialization",
     "moreish.explaining.taping.tape": "Tape tape",
+    "moreish.generating.quality.quality": "Quality quality",
     "moreish.generating.sample": "Line Sample sample",
     "moreish.learning.doctor.diagnosis": "Diagnosis Doctor diagnose doctor",
     "moreish.learning.evaluate": "Evaluation evaluate",
@@ -158,6 +160,7 @@ __all__ = [
     "MoreishError",
     "Op",
     "Optimizability",
+    "Quality",
     "ReadOptions",
     "Recipe",
     "Report",
@@ -204,6 +207,7 @@ __all__ = [
     "ladder",
     "load",
     "make_recipe",
+    "quality",
     "report",
     "resume",
     "sample",

@@ -48,6 +48,7 @@ CASES = {
     "train": ["train", "minerals", "--run", "TMP"],
     "resume": ["resume", "RUN"],
     "evaluate": ["evaluate", "RUN"],
+    "evaluate --samples": ["evaluate", "RUN", "--samples", "100"],
     "sample": ["sample", "RUN", "-n", "3"],
     "more": ["more", "dinosaurs", "-n", "3"],
     "score": ["score", "RUN", "Ankylosaurus"],
