@@ -7,7 +7,6 @@ import math
 
 import numpy as np
 import pytest
-from quick import quick
 
 import moreish
 from moreish.errors import MoreishError, UsageError
@@ -21,6 +20,7 @@ from moreish.runs.directory import load
 from moreish.runs.recording import save
 from moreish.text.corpus import Corpus
 from moreish.text.lines import Lines
+from quick import quick
 
 
 @pytest.fixture(scope="module")
