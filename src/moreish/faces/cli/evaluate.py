@@ -47,12 +47,12 @@ def evaluate(
     device: Device = "cpu",
     json: Json = False,
 ) -> None:
-    """How well a run predicts a part of its list it did not learn from; with --samples, how good its lines are.
+    """How well a run predicts a part of its list it did not learn from, and how good the lines are that it makes.
 
     Looks at the test part are counted in the run, and the count is said: choose by dev, look at test once.
 
-    Samples are held against real unseen lines: new, true, distinct, distances, nearness, what they leave out, whether
-    a classifier can tell. The real lines' figure is the target, each is explained.
+    Asked for samples, it holds them against real unseen lines: new, true, distinct, distances, nearness, what they
+    leave out, whether a classifier can tell. The real lines' figure is the target, and each is explained.
 
     Example: moreish evaluate runs/names-ngram-1 --samples 10000
     """

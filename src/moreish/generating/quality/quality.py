@@ -66,7 +66,8 @@ def quality(
 ) -> Quality:
     """Draw lines and measure them: new, true, distinct, distances, nearness, what they leave out, whether they show.
 
-    Most of the time goes into drawing where the model is a network, and else into measuring edits, line against line.
+    Most of the time goes into drawing where the model is a network; else into two count models and measuring edits,
+    line against line.
 
     Args:
         samples: lines drawn, from 100 to 1,000,000.
