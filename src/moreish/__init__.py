@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from moreish.explaining.optimizability.chapter import Optimizability, explain_optimizability
     from moreish.explaining.taping.tape import Tape, tape
     from moreish.generating.best import Best, BestLine, best
+    from moreish.generating.quality.quality import Quality, quality
     from moreish.generating.sample import Line, Sample, sample
     from moreish.generating.template import Completions, complete
     from moreish.generating.trace import Why, why
@@ -98,6 +99,7 @@ _HOMES = {
     "moreish.explaining.initialization.flow": "Initialization initialization",
     "moreish.explaining.taping.tape": "Tape tape",
     "moreish.generating.best": "Best BestLine best",
+    "moreish.generating.quality.quality": "Quality quality",
     "moreish.generating.sample": "Line Sample sample",
     "moreish.generating.template": "Completions complete",
     "moreish.generating.trace": "Why why",
@@ -167,6 +169,7 @@ __all__ = [
     "MoreishError",
     "Op",
     "Optimizability",
+    "Quality",
     "ReadOptions",
     "Recipe",
     "Report",
@@ -216,6 +219,7 @@ __all__ = [
     "ladder",
     "load",
     "make_recipe",
+    "quality",
     "report",
     "resume",
     "sample",

@@ -48,6 +48,7 @@ CASES = {
     "train": ["train", "minerals", "--run", "TMP"],
     "resume": ["resume", "RUN"],
     "evaluate": ["evaluate", "RUN"],
+    "evaluate --samples": ["evaluate", "RUN", "--samples", "100"],
     "sample": ["sample", "RUN", "-n", "3"],
     "best": ["best", "RUN", "-n", "3"],
     "complete": ["complete", "RUN", "A???saurus", "-n", "3"],

@@ -122,9 +122,17 @@ def _tail(lines: int) -> float:
     """The share of draws beyond each end: 0.025, less where few lines make the plain percentiles too narrow.
 
     A percentile interval of n lines is as wide as z sqrt((n - 1) / n) standard errors, and should be as wide as t with
-    n - 1 degrees of freedom: Hesterberg's expanded percentiles. t by its expansion in 1 / (n - 1) (Cornish and Fisher).
+    n - 1 degrees of freedom: Hesterberg's expanded percentiles.
     """
-    z, freedom = NormalDist().inv_cdf((1 + LEVEL) / 2), lines - 1
+    freedom = lines - 1
+    return NormalDist().cdf(-t_quantile(freedom) * math.sqrt(lines / freedom))
+
+
+def t_quantile(freedom: int) -> float:
+    """Between minus this and this lies 95 % of Student's t: its expansion in 1 / freedom (Cornish and Fisher).
+
+    From three degrees of freedom on it is right to one percent.
+    """
+    z = NormalDist().inv_cdf((1 + LEVEL) / 2)
     t = z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
-    t += (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * freedom**3)
-    return NormalDist().cdf(-t * math.sqrt(lines / freedom))
+    return t + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * freedom**3)

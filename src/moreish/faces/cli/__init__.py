@@ -18,6 +18,7 @@ from moreish.faces.cli import (
     best,
     diagnose,
     embeddings,
+    evaluate,
     examine,
     exchange,
     exercise,
@@ -78,7 +79,7 @@ app.command("demo", cls=Command, rich_help_panel=MAKE)(generate.demo)
 app.command("train", cls=LearningCommand, rich_help_panel=LEARN)(learn.train)
 app.command("resume", cls=Command, rich_help_panel=LEARN)(learn.resume)
 app.command("find-lr", cls=LearningCommand, rich_help_panel=LEARN)(find.find_lr)
-app.command("evaluate", cls=Command, rich_help_panel=LEARN)(learn.evaluate)
+app.command("evaluate", cls=Command, rich_help_panel=LEARN)(evaluate.evaluate)
 app.command("compare", cls=Command, rich_help_panel=LEARN)(ladder.compare)
 app.command("ladder", cls=Command, rich_help_panel=LEARN)(ladder.ladder)
 app.command("score", cls=Command, rich_help_panel=LEARN)(learn.score)

@@ -1,4 +1,4 @@
-"""train, evaluate, score, export."""
+"""train, resume, score, export."""
 
 from __future__ import annotations
 
@@ -166,32 +166,6 @@ def _follow(told: Any, directory: str, json: bool) -> None:
         )
         return
     stdout().print(training_summary(trained, evaluated))
-
-
-def evaluate(
-    run: RunArgument,
-    part: Annotated[str, typer.Option("--part", metavar="dev|test|train", help="Which part of the list.")] = "dev",
-    device: Device = "cpu",
-    json: Json = False,
-) -> None:
-    """How well a run predicts a part of its list it did not learn from.
-
-    Looks at the test part are counted in the run, and the count is said: choose by dev, look at test once.
-
-    Example: moreish evaluate runs/names-ngram-1
-    """
-    from moreish.faces.terminal import evaluation_table
-    from moreish.learning.evaluate import evaluate as measure
-    from moreish.runs.directory import count_looks, load, record_look
-
-    with working("evaluating", quiet=json):
-        trained = load(run, check_device(device))
-        found = measure(trained, part)
-    looks = record_look(run, "test") if found.part == "test" else count_looks(run)
-    if json:
-        print_json({**found.to_dict(), "run": run, "test_looks": looks})
-        return
-    stdout().print(evaluation_table(found, looks))
 
 
 def score(
