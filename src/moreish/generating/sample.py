@@ -93,6 +93,7 @@ def sample(
     temperature: float = 1.0,
     top_k: int | None = None,
     top_p: float | None = None,
+    typical: float | None = None,
     prefix: str = "",
     max_length: int | None = None,
     seed: int = 0,
@@ -106,6 +107,7 @@ def sample(
         count: lines asked for.
         temperature: 1 is the model as it is; below 1 likelier lines, 0 the likeliest symbol each time.
         top_k, top_p: keep only the k likeliest symbols, or the likeliest that together have probability p.
+        typical: keep only the symbols about as surprising as is to be expected, that together have probability tau.
         prefix: what every line begins with.
         max_length: symbols in a line at most; default twice the longest line of the list, at most 1,000.
         seed: the same seed gives the same lines.
@@ -118,9 +120,9 @@ def sample(
         Impossible: the model gives the prefix no probability at all.
         AlphabetError: the prefix holds a symbol that the alphabet lacks.
     """
-    check_request(count, distance, max_length, temperature, top_k, top_p)
+    check_request(count, distance, max_length, temperature, top_k, top_p, typical)
     novelty = trained.once("novelty", lambda: _novelty_of(trained))
-    how = (temperature, top_k, top_p)
+    how = (temperature, top_k, top_p, typical)
     draw = trained.once("draw", lambda: make_draw(trained.model, *how), settings=how)
     if distance is not None and trained.hashes is not None:
         raise UsageError(
@@ -223,6 +225,7 @@ def check_request(
     temperature: float = 1.0,
     top_k: int | None = None,
     top_p: float | None = None,
+    typical: float | None = None,
 ) -> None:
     """Refuse a request that means nothing, before anything is learnt for it.
 
@@ -237,7 +240,7 @@ def check_request(
         raise UsageError(f"distance={distance!r} is not a whole number from 1 to 100. Use 1 to drop near copies.")
     if max_length is not None:
         check_max_length(max_length)
-    check_settings(temperature, top_k, top_p)
+    check_settings(temperature, top_k, top_p, typical)
 
 
 def _finite(nats: float) -> float | None:

@@ -39,6 +39,7 @@ from moreish.faces.cli.options import (
     Temperature,
     TopK,
     TopP,
+    Typical,
     check_device,
     number,
     read_options,
@@ -66,6 +67,7 @@ def more(
     temperature: Temperature = 1.0,
     top_k: TopK = None,
     top_p: TopP = None,
+    typical: Typical = None,
     max_length: MaxLength = None,
     seed: SampleSeed = None,
     symbols: Symbols = "characters",
@@ -86,7 +88,7 @@ def more(
     from moreish.generating.sample import check_request
 
     _check_output(out, csv, json, source)
-    check_request(count, distance, max_length, temperature, top_k, top_p)
+    check_request(count, distance, max_length, temperature, top_k, top_p, typical)
     options = read_options(encoding, normalize, column, field)
     settings = parse_settings(context.args, model)
     from moreish.runs.cache import learn_once
@@ -99,8 +101,8 @@ def more(
         note(learnt.why)
     _deliver(
         learnt.trained, count, out, csv, json, extra={"model": learnt.trained.recipe.model, "why": learnt.why},
-        temperature=temperature, top_k=top_k, top_p=top_p, prefix=prefix, max_length=max_length, seed=seed,
-        new_only=new_only, distinct=not repeats, distance=distance,
+        temperature=temperature, top_k=top_k, top_p=top_p, typical=typical, prefix=prefix, max_length=max_length,
+        seed=seed, new_only=new_only, distinct=not repeats, distance=distance,
     )  # fmt: skip
 
 
@@ -114,6 +116,7 @@ def sample(
     temperature: Temperature = 1.0,
     top_k: TopK = None,
     top_p: TopP = None,
+    typical: Typical = None,
     max_length: MaxLength = None,
     seed: SampleSeed = None,
     device: Device = "cpu",
@@ -131,14 +134,14 @@ def sample(
     from moreish.runs.directory import load
 
     _check_output(out, csv, json)
-    check_request(count, distance, max_length, temperature, top_k, top_p)
+    check_request(count, distance, max_length, temperature, top_k, top_p, typical)
     with working("loading", quiet=json):
         trained = load(run, check_device(device))
     _check_output(out, csv, json, trained.corpus.name)
     _deliver(
         trained, count, out, csv, json, extra={},
-        temperature=temperature, top_k=top_k, top_p=top_p, prefix=prefix, max_length=max_length, seed=seed,
-        new_only=new_only, distinct=distinct, distance=distance,
+        temperature=temperature, top_k=top_k, top_p=top_p, typical=typical, prefix=prefix, max_length=max_length,
+        seed=seed, new_only=new_only, distinct=distinct, distance=distance,
     )  # fmt: skip
 
 
