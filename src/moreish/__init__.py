@@ -46,7 +46,9 @@ if TYPE_CHECKING:
     from moreish.explaining.minibatch.minibatch import Minibatch, explain_minibatch
     from moreish.explaining.optimizability.chapter import Optimizability, explain_optimizability
     from moreish.explaining.taping.tape import Tape, tape
+    from moreish.generating.blend import Blended, blend
     from moreish.generating.sample import Line, Sample, sample
+    from moreish.generating.steer import Steering, steer
     from moreish.learning.doctor.diagnosis import Diagnosis, Doctor, diagnose, doctor
     from moreish.learning.evaluate import Evaluation, evaluate
     from moreish.learning.finder import FoundRate, find_lr
@@ -94,7 +96,9 @@ _HOMES = {
     "moreish.explaining.minibatch.minibatch": "Minibatch explain_minibatch",
     "moreish.explaining.initialization.flow": "Initialization initialization",
     "moreish.explaining.taping.tape": "Tape tape",
+    "moreish.generating.blend": "Blended blend",
     "moreish.generating.sample": "Line Sample sample",
+    "moreish.generating.steer": "Steering steer",
     "moreish.learning.doctor.diagnosis": "Diagnosis Doctor diagnose doctor",
     "moreish.learning.evaluate": "Evaluation evaluate",
     "moreish.learning.finder": "FoundRate find_lr",
@@ -129,6 +133,7 @@ __all__ = [
     "Backprop",
     "BatchNormFound",
     "Bigram",
+    "Blended",
     "Broadcasting",
     "CheckpointError",
     "CheckpointWarning",
@@ -167,6 +172,7 @@ __all__ = [
     "Sample",
     "Scored",
     "Standing",
+    "Steering",
     "Step",
     "StorageError",
     "Tape",
@@ -177,6 +183,7 @@ __all__ = [
     "WindowModel",
     "__version__",
     "backprop",
+    "blend",
     "bundled",
     "by_hand",
     "check_model",
@@ -210,6 +217,7 @@ __all__ = [
     "save",
     "score",
     "select",
+    "steer",
     "tape",
     "vitals",
 ]

@@ -47,7 +47,9 @@ class BlendedSample(Sample):
         """Plain values, for JSON; null also where a line is impossible under a model."""
         found = super().to_dict()
         for line, a, b in zip(found["lines"], self.nats_a, self.nats_b):
-            line["nats_a"], line["nats_b"] = (nats if nats is not None and math.isfinite(nats) else None for nats in (a, b))
+            line["nats_a"], line["nats_b"] = (
+                nats if nats is not None and math.isfinite(nats) else None for nats in (a, b)
+            )
         return found
 
 
@@ -115,8 +117,9 @@ def held_out_losses(blended: Blended) -> list[HeldOutLosses]:
         UsageError: neither run holds out lines that the other did not learn.
     """
     rows: list[HeldOutLosses] = []
-    learnt = np.concatenate([_hashes_of(part) if part.hashes is not None else line_hashes(part.corpus.train)
-                             for part in blended.parts])
+    learnt = np.concatenate(
+        [_hashes_of(part) if part.hashes is not None else line_hashes(part.corpus.train) for part in blended.parts]
+    )
     seen: list[Lines] = []
     for part in blended.parts:
         dev = part.corpus.dev
@@ -150,11 +153,11 @@ def _both(a: Trained, b: Trained, alphabet: Alphabet, listed: bool) -> Corpus:
     whole = Lines(np.concatenate([*train, *dev, *test]))
     ends = np.cumsum([sum(len(Lines(data)) for data in part) for part in (train, dev, test)])
     first = first_occurrences(line_hashes(whole))
-    parts = [whole.take(first[(first >= low) & (first < high)]) for low, high in zip([0, *ends], ends)]
+    held = [whole.take(first[(first >= low) & (first < high)]) for low, high in zip([0, *ends], ends)]
     elsewhere = one.elsewhere or other.elsewhere
-    if not len(parts[1]):  # nothing is held out that says anything of both
+    if not len(held[1]):  # nothing is held out that says anything of both
         return Corpus(name, whole.take(first), nothing, nothing, alphabet, fingerprint, "none", elsewhere=elsewhere)
-    return Corpus(name, *parts, alphabet, fingerprint, elsewhere=elsewhere)
+    return Corpus(name, held[0], held[1], held[2], alphabet, fingerprint, elsewhere=elsewhere)
 
 
 def _hashes_of(trained: Trained) -> np.ndarray:

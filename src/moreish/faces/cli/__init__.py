@@ -15,6 +15,7 @@ import typer
 from moreish.errors import CheckpointWarning, MoreishError, ResumeWarning
 from moreish.faces.cli import (
     backprop,
+    blend,
     diagnose,
     embeddings,
     examine,
@@ -27,6 +28,7 @@ from moreish.faces.cli import (
     ladder,
     learn,
     report,
+    steer,
     watch,
 )
 from moreish.faces.cli.command import Command, LearningCommand, abandon_output
@@ -70,6 +72,8 @@ def _options(
 MAKE, LEARN, LOOK = "Make more", "Learn", "Look"
 app.command("more", cls=LearningCommand, rich_help_panel=MAKE)(generate.more)
 app.command("sample", cls=Command, rich_help_panel=MAKE)(generate.sample)
+app.command("blend", cls=Command, rich_help_panel=MAKE)(blend.blend)
+app.command("steer", cls=Command, rich_help_panel=MAKE)(steer.steer)
 app.command("demo", cls=Command, rich_help_panel=MAKE)(generate.demo)
 app.command("train", cls=LearningCommand, rich_help_panel=LEARN)(learn.train)
 app.command("resume", cls=Command, rich_help_panel=LEARN)(learn.resume)
