@@ -50,6 +50,8 @@ CASES = {
     "evaluate": ["evaluate", "RUN"],
     "sample": ["sample", "RUN", "-n", "3"],
     "more": ["more", "dinosaurs", "-n", "3"],
+    "blend": ["blend", "RUN", "OTHER", "-n", "3"],
+    "steer": ["steer", "RUN", "-n", "5"],
     "score": ["score", "RUN", "Ankylosaurus"],
     "show": ["show", "RUN"],
     "models": ["models"],
