@@ -231,7 +231,7 @@ def adjust(
     Temperature 0 is argmax (the first, of equals). Top-p keeps the likeliest symbols until their sum reaches p:
     Holtzman et al. 2020, The Curious Case of Neural Text Degeneration, section 3.1. Typical keeps those whose surprisal
     -log p is nearest to the entropy of what the others left, until their sum reaches tau: Meister et al. 2023, Locally
-    Typical Sampling, section 4, equation 8. So it may drop the likeliest.
+    Typical Sampling, by sorting, as there. So it may drop the likeliest, and where tau is small a line's end.
     """
     best = log_probs.amax(-1, keepdim=True)
     if temperature == 0:

@@ -3,7 +3,7 @@
 Entropy is that of the distributions that symbols were drawn from, at the places that the drawn lines came by; beside it
 stands what the lines cost under the model as it is. At temperature 1 the two are estimates of one number, for a
 sample's surprisal is its distribution's entropy on average. Lower, lines become likelier, less varied and sooner copies
-(Caccia et al. 2020, Language GANs Falling Short, section 4, sweep the temperature likewise).
+(Caccia et al. 2020, Language GANs Falling Short, sweep the temperature likewise).
 """
 
 from __future__ import annotations

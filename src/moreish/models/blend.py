@@ -1,8 +1,8 @@
 """Two models as one: at each place their distributions are interpolated, over the union of their symbols.
 
 Sources: Jelinek and Mercer, Interpolated estimation of Markov source parameters from sparse data (1980): a weighted sum
-of distributions is one again, whatever they are; Bengio et al., A Neural Probabilistic Language Model (2003), section
-4.2, where a network and trigrams are mixed so, and gain. Where we differ: the weight is given, not fitted, and each
+of distributions is one again, whatever they are; Bengio et al., A Neural Probabilistic Language Model (2003), whose
+experiments mix a network with trigrams so, and gain. Where we differ: the weight is given, not fitted, and each
 model may lack symbols of the other.
 """
 
