@@ -51,6 +51,9 @@ if TYPE_CHECKING:
     from moreish.generating.sample import Line, Sample, sample
     from moreish.generating.template import Completions, complete
     from moreish.generating.trace import Why, why
+    from moreish.generating.blend import Blended, blend
+    from moreish.generating.sample import Line, Sample, sample
+    from moreish.generating.steer import Steering, steer
     from moreish.learning.doctor.diagnosis import Diagnosis, Doctor, diagnose, doctor
     from moreish.learning.evaluate import Evaluation, evaluate
     from moreish.learning.finder import FoundRate, find_lr
@@ -103,6 +106,9 @@ _HOMES = {
     "moreish.generating.sample": "Line Sample sample",
     "moreish.generating.template": "Completions complete",
     "moreish.generating.trace": "Why why",
+    "moreish.generating.blend": "Blended blend",
+    "moreish.generating.sample": "Line Sample sample",
+    "moreish.generating.steer": "Steering steer",
     "moreish.learning.doctor.diagnosis": "Diagnosis Doctor diagnose doctor",
     "moreish.learning.evaluate": "Evaluation evaluate",
     "moreish.learning.finder": "FoundRate find_lr",
@@ -139,6 +145,7 @@ __all__ = [
     "Best",
     "BestLine",
     "Bigram",
+    "Blended",
     "Broadcasting",
     "CheckpointError",
     "CheckpointWarning",
@@ -179,6 +186,7 @@ __all__ = [
     "Sample",
     "Scored",
     "Standing",
+    "Steering",
     "Step",
     "StorageError",
     "Tape",
@@ -191,6 +199,7 @@ __all__ = [
     "__version__",
     "backprop",
     "best",
+    "blend",
     "bundled",
     "by_hand",
     "check_model",
@@ -226,6 +235,7 @@ __all__ = [
     "save",
     "score",
     "select",
+    "steer",
     "tape",
     "vitals",
     "why",

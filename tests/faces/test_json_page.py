@@ -53,6 +53,8 @@ CASES = {
     "best": ["best", "RUN", "-n", "3"],
     "complete": ["complete", "RUN", "A???saurus", "-n", "3"],
     "more": ["more", "dinosaurs", "-n", "3"],
+    "blend": ["blend", "RUN", "OTHER", "-n", "3"],
+    "steer": ["steer", "RUN", "-n", "5"],
     "score": ["score", "RUN", "Ankylosaurus"],
     "why": ["why", "RUN", "Ankylosaurus"],
     "show": ["show", "RUN"],

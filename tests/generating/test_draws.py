@@ -216,11 +216,13 @@ REFUSED = [
     *[("temperature", x) for x in (-1, -1e-300, math.nan, math.inf, -math.inf, 10**400)],
     *[("temperature", x) for x in (True, False, "1", "", None, [1.0], 1j, b"1")],
     *[("top_k", x) for x in (0, -1, 2.0, True, "3", math.nan, 10**400 * -1)],
+    *[("typical", x) for x in (0, 0.0, -0.1, 1.0000001, math.nan, math.inf, True, "0.9")],
     *[("top_p", x) for x in (0, 0.0, -0.1, 1.0000001, math.nan, math.inf, True, "0.9", -(10**400))],
 ]  # fmt: skip
 OBEYED = [
     *[("temperature", x) for x in (0, 0.0, -0.0, 5e-324, 1e-300, 1e-9, 1, 1e9, 1e308, 10**300)],
     *[("top_k", x) for x in (1, 4, 5, 10**30, 10**400)],
+    *[("typical", x) for x in (5e-324, 0.5, 1, 1.0)],
     *[("top_p", x) for x in (5e-324, 1e-300, 0.5, 1, 1.0)],
 ]
 

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from moreish.generating.draws import CELLS_AT_ONCE, adjust
+from moreish.generating.draws import CELLS_AT_ONCE, PLAIN, How, adjust
 from moreish.models.model import LanguageModel, WindowModel, device_of
 from moreish.models.ngram import NGram
 from moreish.shapes import BOUNDARY
@@ -59,10 +59,8 @@ def fits(model: LanguageModel[Any]) -> bool:
 
 
 @torch.no_grad()
-def chain_of(
-    model: LanguageModel[Any], temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None
-) -> Chain:
-    """The chain of a model that `fits`."""
+def chain_of(model: LanguageModel[Any], how: How = PLAIN) -> Chain:
+    """The chain of a model that `fits`, as it is drawn from under these settings."""
     assert fits(model), "a model with few contexts"
     model.eval()
     if isinstance(model, NGram):
@@ -75,8 +73,8 @@ def chain_of(
         log_probs, after = _windows(model)
         start = 0  # all boundaries
     drawn = log_probs
-    if temperature != 1 or top_k is not None or top_p is not None:
-        drawn = adjust(log_probs, temperature, top_k, top_p).log()
+    if how != PLAIN:
+        drawn = adjust(log_probs, *how).log()
     return Chain(drawn, -log_probs, after, start)
 
 

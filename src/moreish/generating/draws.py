@@ -22,7 +22,9 @@ from moreish.models.model import LanguageModel, WindowModel, select
 from moreish.models.ngram import NGram
 
 BACK_OFF = -1
-PLAIN = (1.0, None, None)
+How = tuple[float, int | None, float | None, float | None]
+PLAIN: How = (1.0, None, None, None)
+"""Temperature, top-k, top-p and typical that leave a model as it is."""
 CELLS_AT_ONCE = 1 << 23
 
 
@@ -53,8 +55,15 @@ class LogitsDraw(Draw):
     model that learns in between is to be begun again.
     """
 
-    def __init__(self, model: LanguageModel[Any], temperature: float, top_k: int | None, top_p: float | None):
-        self.model, self.how = model, (temperature, top_k, top_p)
+    def __init__(
+        self,
+        model: LanguageModel[Any],
+        temperature: float,
+        top_k: int | None,
+        top_p: float | None,
+        typical: float | None = None,
+    ):
+        self.model, self.how = model, (temperature, top_k, top_p, typical)
         self.most_at_once = max(1, min(10_000, CELLS_AT_ONCE // int(model.config.symbols)))
 
     @torch.no_grad()
@@ -107,14 +116,22 @@ class LogitsDraw(Draw):
 class AutomatonDraw(Draw):
     """An n-gram model: a position is the automaton's state."""
 
-    def __init__(self, model: NGram, temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None):
+    def __init__(
+        self,
+        model: NGram,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        typical: float | None = None,
+    ):
         self.model = model
         self.suffix = model.suffix.long()
         self.whole = model.is_dense
+        how = (temperature, top_k, top_p, typical)
         if self.whole:
-            edge, share, owner = _whole_rows(model, temperature, top_k, top_p)
+            edge, share, owner = _whole_rows(model, *how)
         else:
-            assert temperature == 1 and top_k is None and top_p is None, "sparse rows cannot be tempered"
+            assert how == PLAIN, "sparse rows cannot be tempered"
             edge, share, owner = _shares(model)
         self.edge = edge
         self.bounds = _lay_out(share, owner)
@@ -166,20 +183,27 @@ class AutomatonDraw(Draw):
 
 
 def make_draw(
-    model: LanguageModel[Any], temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None
+    model: LanguageModel[Any],
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    typical: float | None = None,
 ) -> Draw:
     """The quickest way to draw from this model under these settings.
 
     Raises:
         UsageError: a setting that means nothing; says which and what it may be.
     """
-    check_settings(temperature, top_k, top_p)
-    if isinstance(model, NGram) and (model.is_dense or (temperature == 1 and top_k is None and top_p is None)):
-        return AutomatonDraw(model, temperature, top_k, top_p)
-    return LogitsDraw(model, temperature, top_k, top_p)
+    check_settings(temperature, top_k, top_p, typical)
+    how = (temperature, top_k, top_p, typical)
+    if isinstance(model, NGram) and (model.is_dense or how == PLAIN):
+        return AutomatonDraw(model, *how)
+    return LogitsDraw(model, *how)
 
 
-def check_settings(temperature: float, top_k: int | None, top_p: float | None) -> None:
+def check_settings(
+    temperature: float, top_k: int | None = None, top_p: float | None = None, typical: float | None = None
+) -> None:
     """Refuse settings of sampling that mean nothing.
 
     Raises:
@@ -193,17 +217,24 @@ def check_settings(temperature: float, top_k: int | None, top_p: float | None) -
         )
     if top_k is not None and (isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1):
         raise UsageError(f"top_k={top_k!r} is not a whole number of at least 1. Use 10, say, or leave it out.")
-    if top_p is not None and (isinstance(top_p, bool) or not isinstance(top_p, (int, float)) or not 0 < top_p <= 1):
-        raise UsageError(f"top_p={top_p!r} is not a number above 0 and up to 1. Use 0.9, say, or leave it out.")
+    for name, share in (("top_p", top_p), ("typical", typical)):
+        if share is not None and (isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 < share <= 1):
+            raise UsageError(f"{name}={share!r} is not a number above 0 and up to 1. Use 0.9, say, or leave it out.")
 
 
 def adjust(
-    log_probs: Float[Tensor, "N V"], temperature: float, top_k: int | None, top_p: float | None
+    log_probs: Float[Tensor, "N V"],
+    temperature: float,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    typical: float | None = None,
 ) -> Float[Tensor, "N V"]:
-    """Probabilities after temperature, then top-k, then top-p; rows sum to 1.
+    """Probabilities after temperature, then top-k, then top-p, then typical; rows sum to 1.
 
     Temperature 0 is argmax (the first, of equals). Top-p keeps the likeliest symbols until their sum reaches p:
-    Holtzman et al. 2020, The Curious Case of Neural Text Degeneration, section 3.1.
+    Holtzman et al. 2020, The Curious Case of Neural Text Degeneration, section 3.1. Typical keeps those whose surprisal
+    -log p is nearest to the entropy of what the others left, until their sum reaches tau: Meister et al. 2023, Locally
+    Typical Sampling, by sorting, as there. So it may drop the likeliest, and where tau is small a line's end.
     """
     best = log_probs.amax(-1, keepdim=True)
     if temperature == 0:
@@ -214,11 +245,20 @@ def adjust(
         probs = torch.zeros_like(probs).scatter_(-1, kept, probs.gather(-1, kept))
     probs = probs / probs.sum(-1, keepdim=True)
     if top_p is not None and top_p < 1:
-        ordered, order = probs.sort(dim=-1, descending=True, stable=True)
-        before = ordered.cumsum(-1) - ordered
-        probs = torch.zeros_like(probs).scatter_(-1, order, torch.where(before < top_p, ordered, 0.0))
-        probs = probs / probs.sum(-1, keepdim=True)
+        probs = _first_in(probs, (-probs).argsort(dim=-1, stable=True), top_p)
+    if typical is not None and typical < 1:
+        surprisal = -probs.log()
+        entropy = torch.special.entr(probs).sum(-1, keepdim=True)
+        probs = _first_in(probs, (surprisal - entropy).abs().argsort(dim=-1, stable=True), typical)
     return probs
+
+
+def _first_in(probs: Float[Tensor, "N V"], order: Int[Tensor, "N V"], share: float) -> Float[Tensor, "N V"]:
+    """The first symbols in an order until their sum reaches `share`, the last of them included; rows sum to 1."""
+    ordered = probs.gather(-1, order)
+    before = ordered.cumsum(-1) - ordered
+    kept = torch.zeros_like(probs).scatter_(-1, order, torch.where(before < share, ordered, 0.0))
+    return kept / kept.sum(-1, keepdim=True)
 
 
 def _uniform(count: int, generator: torch.Generator, like: Tensor) -> Float[Tensor, " B"]:
@@ -249,12 +289,10 @@ def _shares(model: NGram) -> tuple[Tensor, Tensor, Tensor]:
     return edge[order], share[order], whose[order]
 
 
-def _whole_rows(
-    model: NGram, temperature: float, top_k: int | None, top_p: float | None
-) -> tuple[Tensor, Tensor, Tensor]:
+def _whole_rows(model: NGram, *how: Any) -> tuple[Tensor, Tensor, Tensor]:
     log_probs = model.tables()[0]
     states, symbols = log_probs.shape
-    share = adjust(log_probs, temperature, top_k, top_p).reshape(-1)
+    share = adjust(log_probs, *how).reshape(-1)
     owner = torch.repeat_interleave(torch.arange(states, device=share.device), symbols)
     return torch.zeros(0, dtype=torch.long, device=share.device), share, owner
 

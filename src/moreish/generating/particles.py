@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from moreish.generating.draws import CELLS_AT_ONCE, adjust
+from moreish.generating.draws import CELLS_AT_ONCE, PLAIN, How, adjust
 from moreish.generating.paths import Ahead
 from moreish.generating.sampler import Drawn
 from moreish.models.model import LanguageModel, device_of, select
@@ -46,7 +46,7 @@ class Particles:
     """Runs of sequential Monte Carlo; `ahead` is what a count model over the same alphabet sees ahead."""
 
     def __init__(
-        self, model: LanguageModel[Any], alphabet: Alphabet, ahead: Ahead, how: tuple[float, int | None, float | None]
+        self, model: LanguageModel[Any], alphabet: Alphabet, ahead: Ahead, how: How
     ):
         self.model, self.alphabet, self.ahead, self.how = model, alphabet, ahead, how
         self.count = max(1, min(PARTICLES, CELLS_AT_ONCE // int(model.config.symbols)))
@@ -70,7 +70,7 @@ class Particles:
             with torch.inference_mode():
                 logits, state = read(last[:, None].to(device), state)
                 log_probs = torch.log_softmax(logits[:, 0].double(), -1).cpu()
-            drawing = log_probs if self.how == (1.0, None, None) else adjust(log_probs, *self.how).log()
+            drawing = log_probs if self.how == PLAIN else adjust(log_probs, *self.how).log()
             share, after = self.ahead.share(pair[going], left)
             wanted = share.mul_(drawing.exp())
             total = wanted.sum(1)

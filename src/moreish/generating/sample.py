@@ -113,6 +113,7 @@ def sample(
     temperature: float = 1.0,
     top_k: int | None = None,
     top_p: float | None = None,
+    typical: float | None = None,
     prefix: str = "",
     conditions: Conditions | None = None,
     max_length: int | None = None,
@@ -127,6 +128,7 @@ def sample(
         count: lines asked for.
         temperature: 1 is the model as it is; below 1 likelier lines, 0 the likeliest symbol each time.
         top_k, top_p: keep only the k likeliest symbols, or the likeliest that together have probability p.
+        typical: keep only the symbols about as surprising as is to be expected, that together have probability tau.
         prefix: what every line begins with.
         conditions: what else every line shall be like; drawn exactly where the model can be written out.
         max_length: symbols in a line at most; default twice the longest line of the list, at most 1,000.
@@ -140,7 +142,7 @@ def sample(
         Impossible: no line can be like that, or the model gives none any probability.
         AlphabetError: a condition holds a symbol that the alphabet lacks.
     """
-    check_request(count, distance, max_length, temperature, top_k, top_p)
+    check_request(count, distance, max_length, temperature, top_k, top_p, typical)
     conditions = _with_prefix(conditions or Conditions(), prefix)
     novelty = trained.once("novelty", lambda: _novelty_of(trained))
     if distance is not None and trained.hashes is not None:
@@ -149,7 +151,7 @@ def sample(
         )
     most = default_max_length(trained.longest) if max_length is None else max_length
     is_new = (lambda texts: novelty.origins(texts).is_new) if new_only else None
-    source = source_of(trained, conditions, (temperature, top_k, top_p), most, is_new)
+    source = source_of(trained, conditions, (temperature, top_k, top_p, typical), most, is_new)
     probability, possible = source.probability, source.possible(trained, new_only)
     if new_only and source.exact:
         probability = source.without(trained)
@@ -270,6 +272,7 @@ def check_request(
     temperature: float = 1.0,
     top_k: int | None = None,
     top_p: float | None = None,
+    typical: float | None = None,
 ) -> None:
     """Refuse a request that means nothing, before anything is learnt for it.
 
@@ -284,7 +287,7 @@ def check_request(
         raise UsageError(f"distance={distance!r} is not a whole number from 1 to 100. Use 1 to drop near copies.")
     if max_length is not None:
         check_max_length(max_length)
-    check_settings(temperature, top_k, top_p)
+    check_settings(temperature, top_k, top_p, typical)
 
 
 def _finite(value: Any) -> Any:

@@ -14,7 +14,7 @@ from moreish.errors import Impossible
 from moreish.explaining.seeds import over_seeds
 from moreish.generating.chain import Chain, chain_of, fits
 from moreish.generating.constraints import Compiled, Conditions, compile_conditions
-from moreish.generating.draws import Draw, make_draw
+from moreish.generating.draws import PLAIN, Draw, How, make_draw
 from moreish.generating.exact import ExactDraw
 from moreish.generating.particles import Particles
 from moreish.generating.paths import Ahead, Paths, TooLarge, find_paths
@@ -27,8 +27,6 @@ from moreish.text.alphabet import Alphabet
 from moreish.text.lines import Lines
 from moreish.text.vowels import find_vowels
 
-How = tuple[float, int | None, float | None]
-"""Temperature, top-k, top-p."""
 LOOKED_AHEAD = (5, 4, 3, 2, 1)
 """Orders of the count model that looks ahead: the first whose tables are small enough."""
 AHEAD_CELLS = 1 << 23
@@ -117,7 +115,7 @@ class Exact(Source):
 
     def __init__(self, trained: Trained, compiled: Compiled, paths: Paths, how: How, bounded: bool):
         self.trained, self.compiled, self.paths = trained, compiled, paths
-        self.is_tempered = how != (1.0, None, None)
+        self.is_tempered = how != PLAIN
         log = paths.sums.log_total
         if log == -math.inf:
             raise Impossible(
@@ -205,7 +203,7 @@ def source_of(
     """
     if not conditions or conditions.only_prefix:
         draw = trained.once("draw", lambda: make_draw(trained.model, *how), settings=how)
-        return Free(trained, draw, conditions.prefix, max_length, how != (1.0, None, None))
+        return Free(trained, draw, conditions.prefix, max_length, how != PLAIN)
     compiled = compile_for(trained, conditions, max_length)
     settings = (conditions, max_length, how)
     paths = trained.once("paths", lambda: _paths(trained, compiled, how), settings)
@@ -227,7 +225,7 @@ def compile_for(trained: Trained, conditions: Conditions, max_length: int) -> Co
 def _paths(trained: Trained, compiled: Compiled, how: How) -> Paths | None:
     if not fits(trained.model):
         return None
-    chain = trained.once("chain", lambda: chain_of(trained.model, *how), how)
+    chain = trained.once("chain", lambda: chain_of(trained.model, how), how)
     try:
         return find_paths(chain, compiled)
     except TooLarge:

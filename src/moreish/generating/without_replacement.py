@@ -18,7 +18,7 @@ from torch import Tensor
 
 from moreish.errors import Impossible, UsageError
 from moreish.generating.beam import Kept, PathTree, Tree, highest
-from moreish.generating.draws import PLAIN, adjust
+from moreish.generating.draws import PLAIN, How, adjust
 from moreish.generating.paths import Paths
 from moreish.generating.prefixes import map_state
 from moreish.generating.rows import reading
@@ -67,7 +67,7 @@ def draw_distinct_from(
     count: int,
     max_length: int,
     generator: torch.Generator,
-    how: tuple[float, int | None, float | None] = PLAIN,
+    how: How = PLAIN,
     prefix: str = "",
 ) -> Distinct:
     """Lines of any model without replacement; a beginning is all that can be asked of them.

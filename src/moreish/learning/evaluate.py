@@ -81,7 +81,8 @@ def line_nats(model: LanguageModel[Any], alphabet: Alphabet, lines: Lines) -> tu
     starts = np.flatnonzero(stream == BOUNDARY)  # of each line, and the end of the last
     sizes = np.diff(starts)
     out = np.zeros(len(sizes))
-    at_once = POSITIONS_AT_ONCE if model.fitted_by_counting else max(1, CELLS_AT_ONCE // max(len(alphabet), 512))
+    looks_up = model.fitted_by_counting and next(model.parameters(), None) is None
+    at_once = POSITIONS_AT_ONCE if looks_up else max(1, CELLS_AT_ONCE // max(len(alphabet), 512))
     for rows, tokens, targets in _batches(stream, starts[:-1], sizes, at_once):
         nats = model.target_nats(tokens.to(device), targets.to(device), model.begin(len(tokens)))
         inside = torch.arange(nats.shape[1])[None] < torch.from_numpy(sizes[rows])[:, None]

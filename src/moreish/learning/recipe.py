@@ -17,7 +17,7 @@ from moreish.randomness import stream_seed
 from moreish.text.alphabet import Alphabet
 from moreish.text.corpus import Corpus
 
-METHODS = ("counting", "gradient", "closed-form", "minibatches", "imported")
+METHODS = ("counting", "gradient", "closed-form", "minibatches", "imported", "blending")
 BATCH_OF = ("lines", "windows")
 PRECISIONS = ("float32", "bfloat16")
 USES = ("last", "best", "average")
@@ -139,10 +139,8 @@ class Trained:
 
     @property
     def parameters(self) -> int:
-        """Numbers learnt: weights for a network, n-grams seen for a count model."""
-        if self.model.fitted_by_counting:
-            return int(getattr(self.model.config, "edges", 0))
-        return sum(p.numel() for p in self.model.parameters())
+        """Numbers learnt: weights of a network, n-grams seen by a count model; of a blend both."""
+        return sum(p.numel() for p in self.model.parameters()) + int(getattr(self.model.config, "edges", 0))
 
     def with_run(self, run: str) -> Trained:
         """The same, as it stands in a run directory."""

@@ -22,6 +22,7 @@ import torch
 from moreish.errors import ResumeWarning, RunError, UsageError
 from moreish.learning.fit import Checkpointed, Evaluated, Event, Finished, Step, Watched, events
 from moreish.learning.recipe import Recipe, Trained
+from moreish.models.blend import Blend
 from moreish.models.catalog import find_model
 from moreish.runs import checkpoint
 from moreish.runs.checkpoint import Saved
@@ -120,11 +121,14 @@ def save(trained: Trained, directory: str | Path, *, keep_list: bool = True, ove
     """Save a trained model as a run directory.
 
     Raises:
+        UsageError: it is a blend, which is made anew from its two runs.
         RunError: it came from a run that kept no list, so there is none to go with it.
         RunExists: there is one already and `overwrite` is off.
         RunLocked: another process writes to it.
         StorageError: the disk refused; nothing that stood before is lost.
     """
+    if isinstance(trained.model, Blend):
+        raise UsageError("a blend is no run of its own. Save the two models that it is of, and blend them again.")
     if trained.hashes is not None:
         raise RunError(
             f"{trained.corpus.name} is known by its hashes only, so it cannot be saved with the model. "

@@ -16,6 +16,7 @@ from moreish.errors import CheckpointWarning, MoreishError, ResumeWarning
 from moreish.faces.cli import (
     backprop,
     best,
+    blend,
     diagnose,
     embeddings,
     evaluate,
@@ -29,6 +30,7 @@ from moreish.faces.cli import (
     ladder,
     learn,
     report,
+    steer,
     watch,
     why,
 )
@@ -75,6 +77,8 @@ app.command("more", cls=LearningCommand, rich_help_panel=MAKE)(generate.more)
 app.command("sample", cls=Command, rich_help_panel=MAKE)(generate.sample)
 app.command("best", cls=Command, rich_help_panel=MAKE)(best.best)
 app.command("complete", cls=Command, rich_help_panel=MAKE)(best.complete)
+app.command("blend", cls=Command, rich_help_panel=MAKE)(blend.blend)
+app.command("steer", cls=Command, rich_help_panel=MAKE)(steer.steer)
 app.command("demo", cls=Command, rich_help_panel=MAKE)(generate.demo)
 app.command("train", cls=LearningCommand, rich_help_panel=LEARN)(learn.train)
 app.command("resume", cls=Command, rich_help_panel=LEARN)(learn.resume)

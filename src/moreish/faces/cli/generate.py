@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -39,12 +40,15 @@ from moreish.faces.cli.options import (
     Temperature,
     TopK,
     TopP,
+    Typical,
     check_device,
     number,
     read_options,
 )
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from moreish.generating.sample import Sample
 
 
@@ -66,6 +70,7 @@ def more(
     temperature: Temperature = 1.0,
     top_k: TopK = None,
     top_p: TopP = None,
+    typical: Typical = None,
     max_length: MaxLength = None,
     seed: SampleSeed = None,
     symbols: Symbols = "characters",
@@ -85,8 +90,8 @@ def more(
     """
     from moreish.generating.sample import check_request
 
-    _check_output(out, csv, json, source)
-    check_request(count, distance, max_length, temperature, top_k, top_p)
+    check_output(out, csv, json, source)
+    check_request(count, distance, max_length, temperature, top_k, top_p, typical)
     options = read_options(encoding, normalize, column, field)
     settings = parse_settings(context.args, model)
     from moreish.runs.cache import learn_once
@@ -97,10 +102,10 @@ def more(
         note(f"warning: {warning}")
     if is_terminal() and not json:
         note(learnt.why)
-    _deliver(
+    deliver(
         learnt.trained, count, out, csv, json, extra={"model": learnt.trained.recipe.model, "why": learnt.why},
-        temperature=temperature, top_k=top_k, top_p=top_p, prefix=prefix, max_length=max_length, seed=seed,
-        new_only=new_only, distinct=not repeats, distance=distance,
+        temperature=temperature, top_k=top_k, top_p=top_p, typical=typical, prefix=prefix, max_length=max_length,
+        seed=seed, new_only=new_only, distinct=not repeats, distance=distance,
     )  # fmt: skip
 
 
@@ -114,6 +119,7 @@ def sample(
     temperature: Temperature = 1.0,
     top_k: TopK = None,
     top_p: TopP = None,
+    typical: Typical = None,
     max_length: MaxLength = None,
     seed: SampleSeed = None,
     device: Device = "cpu",
@@ -130,15 +136,15 @@ def sample(
     from moreish.generating.sample import check_request
     from moreish.runs.directory import load
 
-    _check_output(out, csv, json)
-    check_request(count, distance, max_length, temperature, top_k, top_p)
+    check_output(out, csv, json)
+    check_request(count, distance, max_length, temperature, top_k, top_p, typical)
     with working("loading", quiet=json):
         trained = load(run, check_device(device))
-    _check_output(out, csv, json, trained.corpus.name)
-    _deliver(
+    check_output(out, csv, json, trained.corpus.name)
+    deliver(
         trained, count, out, csv, json, extra={},
-        temperature=temperature, top_k=top_k, top_p=top_p, prefix=prefix, max_length=max_length, seed=seed,
-        new_only=new_only, distinct=distinct, distance=distance,
+        temperature=temperature, top_k=top_k, top_p=top_p, typical=typical, prefix=prefix, max_length=max_length,
+        seed=seed, new_only=new_only, distinct=distinct, distance=distance,
     )  # fmt: skip
 
 
@@ -152,26 +158,41 @@ def demo() -> None:
     tour(stdout())
 
 
-def _check_output(out: str | None, csv: bool, json: bool, source: str = "") -> None:
+def check_output(out: str | None, csv: bool, json: bool, source: str = "") -> None:
+    """Refuse two formats at once, and a file over the list or in a run.
+
+    Raises:
+        UsageError, StorageError
+    """
     if csv and json:
         raise UsageError("--csv and --json are two formats for one output. Give one of them.")
     if out is not None:
         check_out(out, source)
 
 
-def _deliver(
+def deliver(
     trained: Any,
     count: int,
     out: str | None,
     csv: bool,
     json: bool,
     extra: dict[str, Any],
+    draw: Callable[..., Sample] | None = None,
+    table: Callable[[Any, int], RenderableType] | None = None,
     **request: Any,
 ) -> None:
+    """Draw lines, and give them as they were asked for: in a file, as JSON or CSV, as a table, or only the lines.
+
+    Args:
+        extra: further keys of the JSON.
+        draw, table: in place of `generating.sample.sample` and `terminal.sample_table`.
+        request: what `draw` takes.
+    """
     import secrets
 
-    from moreish.generating.sample import sample as draw
+    from moreish.generating.sample import sample
 
+    draw = draw or sample
     seed = request.pop("seed")
     seed = secrets.randbelow(2**31) if seed is None else seed
     with working(f"drawing {count:,} lines", quiet=json):
@@ -192,7 +213,7 @@ def _deliver(
     elif is_terminal():
         from moreish.faces.terminal import sample_table
 
-        stdout().print(sample_table(found, seed))
+        stdout().print((table or sample_table)(found, seed))
     else:
         print_lines([line.text for line in found.lines])
 

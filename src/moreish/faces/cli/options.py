@@ -122,6 +122,16 @@ TopP = Annotated[
         rich_help_panel=SAMPLING,
     ),
 ]
+Typical = Annotated[
+    float | None,
+    typer.Option(
+        "--typical",
+        parser=number,
+        metavar="TAU",
+        help="Only symbols about as surprising as expected, up to probability TAU.",
+        rich_help_panel=SAMPLING,
+    ),
+]
 MaxLength = Annotated[
     int | None,
     typer.Option(
