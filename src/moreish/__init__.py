@@ -47,13 +47,12 @@ if TYPE_CHECKING:
     from moreish.explaining.optimizability.chapter import Optimizability, explain_optimizability
     from moreish.explaining.taping.tape import Tape, tape
     from moreish.generating.best import Best, BestLine, best
+    from moreish.generating.blend import Blended, blend
     from moreish.generating.quality.quality import Quality, quality
     from moreish.generating.sample import Line, Sample, sample
+    from moreish.generating.steer import Steering, steer
     from moreish.generating.template import Completions, complete
     from moreish.generating.trace import Why, why
-    from moreish.generating.blend import Blended, blend
-    from moreish.generating.sample import Line, Sample, sample
-    from moreish.generating.steer import Steering, steer
     from moreish.learning.doctor.diagnosis import Diagnosis, Doctor, diagnose, doctor
     from moreish.learning.evaluate import Evaluation, evaluate
     from moreish.learning.finder import FoundRate, find_lr
@@ -103,10 +102,10 @@ _HOMES = {
     "moreish.explaining.taping.tape": "Tape tape",
     "moreish.generating.best": "Best BestLine best",
     "moreish.generating.quality.quality": "Quality quality",
-    "moreish.generating.sample": "Line Sample sample",
     "moreish.generating.template": "Completions complete",
     "moreish.generating.trace": "Why why",
     "moreish.generating.blend": "Blended blend",
+    "moreish.generating.constraints": "Conditions",
     "moreish.generating.sample": "Line Sample sample",
     "moreish.generating.steer": "Steering steer",
     "moreish.learning.doctor.diagnosis": "Diagnosis Doctor diagnose doctor",

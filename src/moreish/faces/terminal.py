@@ -74,7 +74,26 @@ def novelty_words(found: Sample, seed: int) -> list[Text]:
         words.append(
             Text(f"Of the new ones {_percent(rates.near_rate)} are one edit from a line of the list{real}.", "dim")
         )
-    return words
+    return words + condition_words(found)
+
+
+def condition_words(found: Sample) -> list[Text]:
+    """How probable what was asked for is, in sentences; none where nothing was asked."""
+    if found.probability_of_condition is None:
+        return []
+    kind = "exactly" if found.exact else "an estimate"
+    if found.probability_interval is not None:
+        low, high = (_share(x) for x in found.probability_interval)
+        kind += f", 95 % interval {low} to {high}"
+    words = f"A line meets the conditions with probability {_share(found.probability_of_condition)} ({kind})."
+    if found.beyond:
+        words += f" Lines that are longer than any drawn here would add {_share(found.beyond)}."
+    return [Text(words, "dim")]
+
+
+def _share(probability: float) -> str:
+    """A probability with two digits or more, in percent where that is no smaller than a thousandth of one."""
+    return f"{100 * probability:.3g} %" if probability >= 1e-5 else f"{probability:.2g}"
 
 
 def hygiene_report(found: Hygiene) -> RenderableType:

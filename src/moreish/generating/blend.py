@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -40,8 +40,8 @@ class BlendedSample(Sample):
     infinite where it finds the line impossible.
     """
 
-    nats_a: list[float | None]
-    nats_b: list[float | None]
+    nats_a: list[float | None] = field(default_factory=list)
+    nats_b: list[float | None] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON; null also where a line is impossible under a model."""
@@ -107,7 +107,8 @@ def sample_blend(blended: Blended, count: int = 20, **request: Any) -> BlendedSa
     found = sample(blended, count, **request)
     texts, cut = [line.text for line in found.lines], [line.cut for line in found.lines]
     nats_a, nats_b = (_nats_under(part, texts, cut) for part in blended.parts)
-    return BlendedSample(found.lines, found.asked, found.found, found.drawn, found.novelty, nats_a, nats_b)
+    whole = {x.name: getattr(found, x.name) for x in fields(found)}
+    return BlendedSample(**whole, nats_a=nats_a, nats_b=nats_b)
 
 
 def held_out_losses(blended: Blended) -> list[HeldOutLosses]:

@@ -45,9 +45,7 @@ class Flock:
 class Particles:
     """Runs of sequential Monte Carlo; `ahead` is what a count model over the same alphabet sees ahead."""
 
-    def __init__(
-        self, model: LanguageModel[Any], alphabet: Alphabet, ahead: Ahead, how: How
-    ):
+    def __init__(self, model: LanguageModel[Any], alphabet: Alphabet, ahead: Ahead, how: How):
         self.model, self.alphabet, self.ahead, self.how = model, alphabet, ahead, how
         self.count = max(1, min(PARTICLES, CELLS_AT_ONCE // int(model.config.symbols)))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -15,7 +15,7 @@ from moreish.generating.constraints import Conditions
 from moreish.generating.draws import check_settings
 from moreish.generating.novelty import ORIGINS, Novelty, Origins, wilson
 from moreish.generating.sampler import Drawn, check_max_length, default_max_length
-from moreish.generating.sources import Probability, source_of
+from moreish.generating.sources import Probability, Source, source_of
 from moreish.learning.recipe import Trained
 from moreish.text.hashing import line_hashes
 
@@ -120,6 +120,7 @@ def sample(
     seed: int = 0,
     new_only: bool = False,
     distinct: bool = False,
+    without_replacement: bool = False,
     distance: int | None = None,
 ) -> Sample:
     """Make lines like those of the list. Empty lines, which no list can hold, are drawn again.
@@ -135,6 +136,8 @@ def sample(
         seed: the same seed gives the same lines.
         new_only: keep only lines that do not stand in the run's list.
         distinct: keep each line once.
+        without_replacement: the same, drawn at once (Gumbel top-k) rather than by leaving out repeats; the likelier a
+            line, the earlier it tends to come.
         distance: keep only lines more than this many edits from every line of the list (1 also drops near copies).
 
     Raises:
@@ -155,14 +158,22 @@ def sample(
     probability, possible = source.probability, source.possible(trained, new_only)
     if new_only and source.exact:
         probability = source.without(trained)
-    picky = new_only or distinct or distance is not None
+    picky = new_only or distinct or without_replacement or distance is not None
+
+    def is_allowed(texts: list[str]) -> np.ndarray:
+        return _allowed(novelty, texts, novelty.origins(texts), new_only, distance) & np.array([bool(x) for x in texts])
+
     # At temperature 0 every line is the same: more of them would be no others.
     tries = max(TRIES * count, LEAST_TRIES) if temperature > 0 else 1 if picky else count
+    distinct |= without_replacement
     wanted = count if possible is None or not distinct else min(count, possible)
     lines: list[Line] = []
     kept: set[str] = set()
     drawn = new = near = 0
-    for batch in source.batches(seed, FEW_AT_ONCE if count <= FEW_AT_ONCE else AT_ONCE):
+    batches = source.batches(seed, FEW_AT_ONCE if count <= FEW_AT_ONCE else AT_ONCE)
+    if without_replacement:
+        batches = _distinct(source, wanted, tries, seed, is_allowed)
+    for batch in batches:
         batch = batch.chosen(slice(tries if picky else min(tries, count - len(lines))))
         tries -= len(batch.texts)
         batch = _without_empty(batch)
@@ -170,9 +181,7 @@ def sample(
         drawn += len(batch.texts)
         new += int(origins.is_new.sum())
         near += int(origins.is_near.sum())
-        allowed = origins.is_new if new_only else np.ones(len(batch.texts), bool)
-        if distance is not None:
-            allowed = _farther(novelty, batch.texts, origins, distance)
+        allowed = _allowed(novelty, batch.texts, origins, new_only, distance)
         if not source.exact:
             probability = source.probability
         given = _given(batch, probability)
@@ -186,6 +195,21 @@ def sample(
         else (probability.low, probability.high),
         source.exact, source.beyond, possible if possible is not None and possible < count else None,
     )  # fmt: skip
+
+
+def _distinct(
+    source: Source, wanted: int, most: int, seed: int, is_allowed: Callable[[list[str]], np.ndarray]
+) -> Iterator[Drawn]:
+    """Enough lines without replacement for `wanted` allowed ones, in one batch: what is thrown back is never met again,
+    so the order of the others is that of drawing only them."""
+    count = wanted
+    while True:
+        drawn = source.distinct(min(count, most), seed)
+        allowed = int(is_allowed(drawn.texts).sum()) if drawn.texts else 0
+        if allowed >= wanted or len(drawn.texts) < count or count >= most:
+            yield drawn
+            return
+        count *= 4
 
 
 def _with_prefix(conditions: Conditions, prefix: str) -> Conditions:
@@ -247,6 +271,13 @@ def _rates(trained: Trained, drawn: int, new: int, near: int) -> NoveltyRates:
         near_rate=near / new if listed and new else None,
         held_out_near_rate=trained.once("held_out_near_rate", lambda: held_out_near_rate(trained)),
     )
+
+
+def _allowed(novelty: Novelty, texts: list[str], origins: Origins, new_only: bool, distance: int | None) -> np.ndarray:
+    """Which lines may be kept, by where they come from: bool [lines]."""
+    if distance is not None:
+        return _farther(novelty, texts, origins, distance)
+    return origins.is_new if new_only else np.ones(len(texts), bool)
 
 
 def _farther(novelty: Novelty, texts: list[str], origins: Origins, distance: int) -> np.ndarray:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from moreish.errors import Impossible
+from moreish.errors import Impossible, UsageError
 from moreish.explaining.seeds import over_seeds
 from moreish.generating.chain import Chain, chain_of, fits
 from moreish.generating.constraints import Compiled, Conditions, compile_conditions
@@ -19,6 +19,7 @@ from moreish.generating.exact import ExactDraw
 from moreish.generating.particles import Particles
 from moreish.generating.paths import Ahead, Paths, TooLarge, find_paths
 from moreish.generating.sampler import Drawn, draw_lines, prefix_nats
+from moreish.generating.without_replacement import draw_distinct, draw_distinct_from
 from moreish.learning.evaluate import line_nats
 from moreish.learning.recipe import Recipe, Trained
 from moreish.learning.steps import fit_lines
@@ -27,6 +28,7 @@ from moreish.text.alphabet import Alphabet
 from moreish.text.lines import Lines
 from moreish.text.vowels import find_vowels
 
+WITHOUT_REPLACEMENT = "sampling without replacement"
 LOOKED_AHEAD = (5, 4, 3, 2, 1)
 """Orders of the count model that looks ahead: the first whose tables are small enough."""
 AHEAD_CELLS = 1 << 23
@@ -65,6 +67,17 @@ class Source(ABC):
     def batches(self, seed: int, at_once: int) -> Iterator[Drawn]:
         """Lines without end; take what is needed."""
 
+    def distinct(self, count: int, seed: int) -> Drawn:
+        """The first `count` lines of drawing without replacement, in their order; fewer where there are no more.
+
+        Raises:
+            UsageError: not from this model under conditions.
+        """
+        raise UsageError(
+            "under conditions, drawing without replacement needs a model that can be written out: counts, or a network "
+            "of a short window. Use --distinct, which leaves out repeats, or a run of --model ngram."
+        )
+
     def without(self, known: Trained) -> Probability | None:
         """The probability of lines that are meant and do not stand in the run's list; None where that is unknown."""
         return None
@@ -81,13 +94,13 @@ class Source(ABC):
 class Free(Source):
     """As the model has it, after a prefix perhaps: nothing is to be looked ahead for."""
 
-    def __init__(self, trained: Trained, draw: Draw, prefix: str, max_length: int, is_tempered: bool):
+    def __init__(self, trained: Trained, draw: Draw, prefix: str, max_length: int, how: How):
         self.trained, self.draw, self.prefix, self.max_length = trained, draw, prefix, max_length
-        self.is_tempered = is_tempered
+        self.how, self.is_tempered = how, how != PLAIN
         self.begins = 1.0
         if prefix:
             self.begins = math.exp(-prefix_nats(trained.model, trained.alphabet, prefix))
-            self.probability = None if is_tempered else Probability(math.log(self.begins))
+            self.probability = None if self.is_tempered else Probability(math.log(self.begins))
 
     def batches(self, seed: int, at_once: int) -> Iterator[Drawn]:
         for drawn in draw_lines(
@@ -95,6 +108,13 @@ class Free(Source):
             max_length=self.max_length, seed=seed, at_once=at_once,
         ):  # fmt: skip
             yield drawn if self.is_tempered else replace(drawn, own=drawn.nats)
+
+    def distinct(self, count: int, seed: int) -> Drawn:
+        model, alphabet = self.trained.model, self.trained.alphabet
+        found = draw_distinct_from(
+            model, alphabet, count, self.max_length, stream(seed, WITHOUT_REPLACEMENT), self.how, self.prefix
+        )
+        return Drawn(found.texts, found.nats, found.cut, None if self.is_tempered else found.nats)
 
     def without(self, known: Trained) -> Probability | None:
         if self.is_tempered or known.hashes is not None or not known.model.fitted_by_counting:
@@ -133,6 +153,11 @@ class Exact(Source):
         ):
             own = chain.score(alphabet.encode_texts(drawn.texts)).numpy() if self.is_tempered else drawn.nats
             yield Drawn(drawn.texts, drawn.nats, drawn.cut, own)
+
+    def distinct(self, count: int, seed: int) -> Drawn:
+        assert self.probability is not None
+        found = draw_distinct(self.paths, self.trained.alphabet, count, stream(seed, WITHOUT_REPLACEMENT))
+        return Drawn(found.texts, found.nats, found.cut, -found.log_probs - self.probability.log)
 
     def without(self, known: Trained) -> Probability | None:
         if known.hashes is not None:
@@ -203,7 +228,7 @@ def source_of(
     """
     if not conditions or conditions.only_prefix:
         draw = trained.once("draw", lambda: make_draw(trained.model, *how), settings=how)
-        return Free(trained, draw, conditions.prefix, max_length, how != PLAIN)
+        return Free(trained, draw, conditions.prefix, max_length, how)
     compiled = compile_for(trained, conditions, max_length)
     settings = (conditions, max_length, how)
     paths = trained.once("paths", lambda: _paths(trained, compiled, how), settings)

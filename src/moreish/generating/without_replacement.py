@@ -138,9 +138,7 @@ class Perturbed(Tree):
 class ModelTree(Tree):
     """All lines that begin with some symbols, read by the model: states are carried along with the lines."""
 
-    def __init__(
-        self, model: LanguageModel[Any], begun: list[int], max_length: int, how: tuple[float, int | None, float | None]
-    ):
+    def __init__(self, model: LanguageModel[Any], begun: list[int], max_length: int, how: How):
         self.reader, self.symbols, self.how = reading(model), int(model.config.symbols), how
         self.device, self.left, self.empty = device_of(model), max_length - len(begun), not begun
         self.totals = torch.zeros(1, 2, dtype=torch.float64)

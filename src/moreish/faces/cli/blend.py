@@ -8,6 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from moreish.faces.cli.conditions import (
+    Allowed,
+    Contains,
+    Excludes,
+    Length,
+    Pattern,
+    Prefix,
+    Suffix,
+    Syllables,
+    Vowels,
+    read_conditions,
+)
 from moreish.faces.cli.console import is_terminal, stderr, stdout, working
 from moreish.faces.cli.generate import check_output, deliver
 from moreish.faces.cli.measuring import grid
@@ -20,12 +32,12 @@ from moreish.faces.cli.options import (
     MaxLength,
     NewOnly,
     OutFile,
-    Prefix,
     SampleSeed,
     Temperature,
     TopK,
     TopP,
     Typical,
+    WithoutReplacement,
     check_device,
     number,
 )
@@ -45,8 +57,17 @@ def blend(
     count: Count = 20,
     new_only: NewOnly = False,
     prefix: Prefix = "",
+    suffix: Suffix = "",
+    contains: Contains = None,
+    excludes: Excludes = None,
+    length: Length = None,
+    pattern: Pattern = None,
+    alphabet: Allowed = None,
+    syllables: Syllables = None,
+    vowels: Vowels = None,
     distance: Distance = None,
     distinct: Annotated[bool, typer.Option("--distinct", help="Each line only once.")] = False,
+    without_replacement: WithoutReplacement = False,
     losses: Annotated[
         bool, typer.Option("--losses", help="Also what held-out lines cost under A, under B and under the blend.")
     ] = False,
@@ -77,6 +98,7 @@ def blend(
     from moreish.runs.directory import load
 
     check_request(count, distance, max_length, temperature, top_k, top_p, typical)
+    conditions = read_conditions(prefix, suffix, contains, excludes, length, pattern, alphabet, syllables, vowels)
     check_weight(weight)
     with working("loading", quiet=json):
         where = check_device(device)
@@ -92,8 +114,9 @@ def blend(
         extra["losses"] = [row.to_dict() for row in measured]
     deliver(
         blended, count, out, csv, json, extra=extra, draw=sample_blend, table=partial(table_of, blended),
-        temperature=temperature, top_k=top_k, top_p=top_p, typical=typical, prefix=prefix, max_length=max_length,
-        seed=seed, new_only=new_only, distinct=distinct, distance=distance,
+        temperature=temperature, top_k=top_k, top_p=top_p, typical=typical, conditions=conditions,
+        max_length=max_length, seed=seed, new_only=new_only, distinct=distinct,
+        without_replacement=without_replacement, distance=distance,
     )  # fmt: skip
     if measured is not None and not json:
         (stdout() if is_terminal() else stderr()).print(losses_table(measured))

@@ -8,6 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from moreish.errors import UsageError
+from moreish.faces.cli.conditions import (
+    Allowed,
+    Contains,
+    Excludes,
+    Length,
+    Pattern,
+    Prefix,
+    Suffix,
+    Syllables,
+    Vowels,
+    read_conditions,
+)
 from moreish.faces.cli.console import (
     as_json,
     check_out,
@@ -33,7 +45,6 @@ from moreish.faces.cli.options import (
     NewOnly,
     Normalize,
     OutFile,
-    Prefix,
     RunArgument,
     SampleSeed,
     Symbols,
@@ -41,6 +52,7 @@ from moreish.faces.cli.options import (
     TopK,
     TopP,
     Typical,
+    WithoutReplacement,
     check_device,
     number,
     read_options,
@@ -58,6 +70,14 @@ def more(
     count: Count = 20,
     new_only: NewOnly = False,
     prefix: Prefix = "",
+    suffix: Suffix = "",
+    contains: Contains = None,
+    excludes: Excludes = None,
+    length: Length = None,
+    pattern: Pattern = None,
+    alphabet: Allowed = None,
+    syllables: Syllables = None,
+    vowels: Vowels = None,
     distance: Distance = None,
     repeats: Annotated[bool, typer.Option("--repeats", help="Let a line come more than once.")] = False,
     model: Annotated[
@@ -92,6 +112,7 @@ def more(
 
     check_output(out, csv, json, source)
     check_request(count, distance, max_length, temperature, top_k, top_p, typical)
+    conditions = read_conditions(prefix, suffix, contains, excludes, length, pattern, alphabet, syllables, vowels)
     options = read_options(encoding, normalize, column, field)
     settings = parse_settings(context.args, model)
     from moreish.runs.cache import learn_once
@@ -104,8 +125,8 @@ def more(
         note(learnt.why)
     deliver(
         learnt.trained, count, out, csv, json, extra={"model": learnt.trained.recipe.model, "why": learnt.why},
-        temperature=temperature, top_k=top_k, top_p=top_p, typical=typical, prefix=prefix, max_length=max_length,
-        seed=seed, new_only=new_only, distinct=not repeats, distance=distance,
+        temperature=temperature, top_k=top_k, top_p=top_p, typical=typical, conditions=conditions,
+        max_length=max_length, seed=seed, new_only=new_only, distinct=not repeats, distance=distance,
     )  # fmt: skip
 
 
@@ -114,8 +135,17 @@ def sample(
     count: Count = 20,
     new_only: NewOnly = False,
     prefix: Prefix = "",
+    suffix: Suffix = "",
+    contains: Contains = None,
+    excludes: Excludes = None,
+    length: Length = None,
+    pattern: Pattern = None,
+    alphabet: Allowed = None,
+    syllables: Syllables = None,
+    vowels: Vowels = None,
     distance: Distance = None,
     distinct: Annotated[bool, typer.Option("--distinct", help="Each line only once.")] = False,
+    without_replacement: WithoutReplacement = False,
     temperature: Temperature = 1.0,
     top_k: TopK = None,
     top_p: TopP = None,
@@ -138,13 +168,15 @@ def sample(
 
     check_output(out, csv, json)
     check_request(count, distance, max_length, temperature, top_k, top_p, typical)
+    conditions = read_conditions(prefix, suffix, contains, excludes, length, pattern, alphabet, syllables, vowels)
     with working("loading", quiet=json):
         trained = load(run, check_device(device))
     check_output(out, csv, json, trained.corpus.name)
     deliver(
         trained, count, out, csv, json, extra={},
-        temperature=temperature, top_k=top_k, top_p=top_p, typical=typical, prefix=prefix, max_length=max_length,
-        seed=seed, new_only=new_only, distinct=distinct, distance=distance,
+        temperature=temperature, top_k=top_k, top_p=top_p, typical=typical, conditions=conditions,
+        max_length=max_length, seed=seed, new_only=new_only, distinct=distinct,
+        without_replacement=without_replacement, distance=distance,
     )  # fmt: skip
 
 
@@ -199,10 +231,7 @@ def deliver(
         found = draw(trained, count, seed=seed, **request)
     as_text = _formatted(found, csv, json, {**extra, "seed": seed})
     if found.found < found.asked:
-        note(
-            f"found {found.found:,} of the {found.asked:,} lines asked for, in {found.drawn:,} drawn. "
-            f"A higher --temperature or a looser condition gives more."
-        )
+        note(_too_few(found))
     if out is not None:
         write_out(out, as_text or "".join(f"{line.text}\n" for line in found.lines))
         note(f"wrote {out}")
@@ -218,6 +247,17 @@ def deliver(
         print_lines([line.text for line in found.lines])
 
 
+def _too_few(found: Sample) -> str:
+    if found.possible is not None and found.found == found.possible:
+        return f"found {found.found:,} of the {found.asked:,} lines asked for: there are no more like that."
+    if not found.drawn and not found.exact:
+        return "found none of the lines asked for: this model gives none like that any probability. Loosen a condition."
+    return (
+        f"found {found.found:,} of the {found.asked:,} lines asked for, in {found.drawn:,} drawn. "
+        f"A higher --temperature or a looser condition gives more."
+    )
+
+
 def _formatted(found: Sample, csv: bool, json: bool, extra: dict[str, Any]) -> str:
     if json:
         return as_json({**found.to_dict(), **extra})
@@ -227,7 +267,11 @@ def _formatted(found: Sample, csv: bool, json: bool, extra: dict[str, Any]) -> s
 
         text = io.StringIO()
         rows = writer.writer(text, lineterminator="\n")
-        rows.writerow(["text", "nats", "origin", "near"])
-        rows.writerows([x.text, f"{x.nats:.4f}", x.origin, x.near or ""] for x in found.lines)
+        rows.writerow(["text", "nats", "origin", "near", "nats_given_condition"])
+        rows.writerows(
+            [x.text, f"{x.nats:.4f}", x.origin, x.near or "",
+             "" if x.nats_given_condition is None else f"{x.nats_given_condition:.4f}"]
+            for x in found.lines
+        )  # fmt: skip
         return text.getvalue()
     return ""

@@ -97,7 +97,10 @@ Distance = Annotated[
         "--distance", parser=whole, metavar="D", help="Only lines more than D edits from every line of the list."
     ),
 ]
-Prefix = Annotated[str, typer.Option("--prefix", metavar="TEXT", help="What every line begins with.")]
+WithoutReplacement = Annotated[
+    bool,
+    typer.Option("--without-replacement", help="Distinct lines drawn at once (Gumbel top-k), likelier ones sooner."),
+]
 Temperature = Annotated[
     float,
     typer.Option(
@@ -152,7 +155,10 @@ SampleSeed = Annotated[
 OutFile = Annotated[
     str | None, typer.Option("-o", "--out", metavar="FILE", help="Write to this file.", rich_help_panel=OUTPUT)
 ]
-Csv = Annotated[bool, typer.Option("--csv", help="CSV with text, nats, origin and near.", rich_help_panel=OUTPUT)]
+Csv = Annotated[
+    bool,
+    typer.Option("--csv", help="CSV with text, nats, origin, near and nats_given_condition.", rich_help_panel=OUTPUT),
+]
 Device = Annotated[
     str, typer.Option("--device", metavar="cpu|cuda|mps", help="Where to compute.", rich_help_panel=LEARNING)
 ]
