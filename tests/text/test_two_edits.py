@@ -51,7 +51,7 @@ def test_tables_and_probes_in_small_portions_change_nothing(monkeypatch):
     lines = ["".join(random.choice(list("abcd"), size)) for size in random.integers(3, 12, 60)]
     texts = far(lines, ["".join(random.choice(list("abcd"), size)) for size in random.integers(3, 12, 400)])
     expected = [brute_force(lines, text) for text in texts]
-    assert 0 < sum(line >= 0 for line in expected) < len(texts) and 3 < max(expected)
+    assert 0 < sum(line >= 0 for line in expected) < len(texts) and max(expected) > 3
     for keys, probes in ((two_edits.KEYS_AT_ONCE, two_edits.PROBES_AT_ONCE), (300, 1), (1, 1000)):
         monkeypatch.setattr(two_edits, "KEYS_AT_ONCE", keys)
         monkeypatch.setattr(two_edits, "PROBES_AT_ONCE", probes)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cached_property
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -136,7 +137,7 @@ class EditIndex:
         starts = queries.starts
         ends = np.searchsorted(starts, np.arange(ASKED_AT_ONCE, starts[-1], ASKED_AT_ONCE))
         bounds = np.unique([0, *ends.tolist(), len(queries)]).tolist()
-        parts = (Lines(queries.data[starts[a] : starts[b]]) for a, b in zip(bounds, bounds[1:]))
+        parts = (Lines(queries.data[starts[a] : starts[b]]) for a, b in pairwise(bounds))
         return np.concatenate([self._first_of(_Text(part), search) for part in parts])
 
     def _first_of(self, asked: _Text, search: Callable[[_Text], Iterator[_Hits]]) -> np.ndarray:

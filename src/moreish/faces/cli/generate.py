@@ -206,7 +206,10 @@ def _formatted(found: Sample, csv: bool, json: bool, extra: dict[str, Any]) -> s
 
         text = io.StringIO()
         rows = writer.writer(text, lineterminator="\n")
-        rows.writerow(["text", "nats", "origin", "near"])
-        rows.writerows([x.text, f"{x.nats:.4f}", x.origin, x.near or ""] for x in found.lines)
+        rows.writerow(["text", "nats", "origin", "near", "nearest", "edits"])
+        rows.writerows(
+            [x.text, f"{x.nats:.4f}", x.origin, x.near or "", x.nearest or "", "" if x.edits is None else x.edits]
+            for x in found.lines
+        )
         return text.getvalue()
     return ""

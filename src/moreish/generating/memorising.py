@@ -1,0 +1,168 @@
+"""Does a model make lines, or remember them? Its lines against the training lines, beside two others' of which we know.
+
+Three kinds of line are held against the lines that were learnt: those drawn, those that a count model draws which
+learnt the same lines, and held-out lines, which nobody learnt. Dev and test are left out of what they are held
+against: a line of dev is drawn by a model that generalises, and remembered by none.
+
+Like with like: where the split is by unique line no held-out line is among the training lines, so their `rate` is 1 by
+the split and no aim; it is the count model's that a rate compares with. `farther` is of the new ones alone, and
+compares with all. And `preference` compares the two parts of the list: a random split gives a model no reason to draw a
+training line more often than a held-out one, other than that it has seen it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+
+from moreish.errors import MoreishError
+from moreish.generating.draws import make_draw
+from moreish.generating.novelty import Novelty, wilson
+from moreish.generating.sampler import default_max_length, draw_lines
+from moreish.learning.fit import fit
+from moreish.learning.recipe import Trained
+from moreish.models.ngram import NGram
+from moreish.text.edits import NONE
+from moreish.text.hashing import line_hashes
+from moreish.text.lines import Lines
+
+ORDER = 5
+"""Of the count model: Kneser-Ney, as `moreish train --model ngram` has it."""
+COMPARED = 2_000
+"""Lines of each kind that are compared, at most: a share of so many is known to two percent."""
+PAIRS = 100_000_000
+"""Fewer are compared where so many pairs of lines would have to be measured: a second or two of measuring."""
+MOST_COUNTED = 1_000_000
+"""With more training lines no count model is fitted on the way: it would take many seconds."""
+
+
+@dataclass(frozen=True)
+class TrainNovelty:
+    """How new some lines are to the training lines. Intervals are of 95 % (Wilson 1927).
+
+    `rate`, from `low` to `high`: those of the `lines` that are not among the training lines. `farther`, from
+    `farther_low` to `farther_high`: of these new ones those more than the distance from every training line; None where
+    none is new. `preference`: how many times as often a training line is among them as a line of dev, each part counted
+    by its unique lines; 1: nothing is remembered. Its interval is that of the share of train in the copies of both;
+    None is without end, or unknown: for held-out lines, splits not by unique line, and where neither was drawn.
+    """
+
+    lines: int
+    rate: float
+    low: float
+    high: float
+    farther: float | None
+    farther_low: float | None
+    farther_high: float | None
+    preference: float | None
+    preference_low: float | None
+    preference_high: float | None
+
+
+@dataclass(frozen=True)
+class AgainstTrain:
+    """Lines held against the training lines alone: those drawn, a count model's, and held-out ones (dev).
+
+    `drawn` are the first 2,000 drawn, kept or not (fewer where the list has more than 50,000 lines). `count_model` is a
+    Kneser-Ney 5-gram of the training lines, drawn from by the same prefix, temperature, top-k and top-p; None where the
+    model is itself that, there are over a million training lines, or the temperature is 0. `held_out` are the lines of
+    dev, those with the prefix; None where there are none.
+    """
+
+    distance: int
+    train_lines: int
+    drawn: TrainNovelty | None
+    count_model: TrainNovelty | None
+    held_out: TrainNovelty | None
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How lines were drawn: settings as in `sample`."""
+
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+    prefix: str = ""
+    max_length: int | None = None
+
+
+def against_train(trained: Trained, texts: list[str], distance: int, how: Drawing) -> AgainstTrain:
+    """Compare `texts`, drawn from the run, with the training lines, beside the count model's and the held-out lines.
+
+    The count model is fitted at the first call and kept; it, its lines and the held-out ones are compared again only
+    for other settings.
+    """
+    assert trained.hashes is None, "a run that kept its list"
+    train = trained.corpus.train
+    known = trained.once("against train", lambda: _Known(trained))
+    count = COMPARED if distance < 2 else min(COMPARED, max(PAIRS // max(len(train), 1), 1))
+    count_model, held_out = trained.once(
+        "others against train",
+        lambda: (
+            known.novelty(_counted(trained, count, how), distance, how.prefix),
+            known.novelty(_held_out(trained, count, how.prefix), distance, None),
+        ),
+        settings=(distance, how),
+    )
+    return AgainstTrain(
+        distance, len(train), known.novelty(texts[:count], distance, how.prefix), count_model, held_out
+    )  # fmt: skip
+
+
+class _Known:
+    """The parts of a list that lines are held against."""
+
+    def __init__(self, trained: Trained):
+        corpus = trained.corpus
+        self._novelty = Novelty(corpus.train)
+        self._exchangeable = corpus.split == "unique" and not corpus.elsewhere and len(corpus.dev) > 0
+        self._train, self._dev = corpus.train, corpus.dev
+
+    def novelty(self, texts: list[str], distance: int, prefix: str | None) -> TrainNovelty | None:
+        """None without texts. `prefix`: what all of them begin with; None: they were not drawn from a model."""
+        if not texts:
+            return None
+        found = self._novelty.nearest(texts, distance).distance
+        new, far = int((found != 0).sum()), int((found == NONE).sum())
+        farther = (far / new, *wilson(far, new)) if new else (None, None, None)
+        preference = self._preference(texts, len(texts) - new, prefix) if prefix is not None else (None,) * 3
+        return TrainNovelty(len(texts), new / len(texts), *wilson(new, len(texts)), *farther, *preference)
+
+    def _preference(self, texts: list[str], of_train: int, prefix: str) -> tuple[float | None, ...]:
+        of_dev = int(np.isin(line_hashes(Lines.of(texts)), line_hashes(self._dev)).sum()) if self._exchangeable else 0
+        sizes = [_beginning(part, prefix) for part in (self._train, self._dev)]
+        if not self._exchangeable or not of_train + of_dev or not all(sizes):
+            return None, None, None
+        shares = (of_train / (of_train + of_dev), *wilson(of_train, of_train + of_dev))
+        return tuple(None if share == 1 else share / (1 - share) * sizes[1] / sizes[0] for share in shares)
+
+
+def _beginning(lines: Lines, prefix: str) -> int:
+    return sum(line.startswith(prefix) for line in lines) if prefix else len(lines)
+
+
+def _counted(trained: Trained, count: int, how: Drawing) -> list[str]:
+    """Lines of the count model, none where there is to be none."""
+    model, corpus = trained.model, trained.corpus
+    itself = isinstance(model, NGram) and (model.config.order, model.config.smoothing) == (ORDER, "kneser-ney")
+    if itself or not len(corpus.train) or len(corpus.train) > MOST_COUNTED or how.temperature == 0:
+        return []
+    counted = trained.once("count model", lambda: fit(corpus, "ngram", order=ORDER, smoothing="kneser-ney"))
+    longest = default_max_length(trained.longest) if how.max_length is None else how.max_length
+    batches = draw_lines(
+        counted.model, counted.alphabet, draw=make_draw(counted.model, how.temperature, how.top_k, how.top_p),
+        max_length=longest, prefix=how.prefix, at_once=count,
+    )  # fmt: skip
+    try:
+        texts = [text for batch in islice(batches, 1) for text in batch.texts]
+    except MoreishError:  # a prefix that this model cannot begin with
+        return []
+    return [text for text in texts if text]
+
+
+def _held_out(trained: Trained, count: int, prefix: str) -> list[str]:
+    dev = trained.corpus.dev
+    return list(islice((line for line in dev if line.startswith(prefix)), count))
