@@ -172,7 +172,7 @@ def test_what_json_lacks_is_null():
     said = json.loads(json.dumps(made, allow_nan=False))
     assert [line["nats"] for line in said["lines"]] == [None]
     assert set(said) == {"lines", "asked", "found", "drawn", "novelty"}
-    assert set(said["novelty"]) == {"rate", "low", "high", "near_rate", "held_out_near_rate"}
+    assert set(said["novelty"]) == {"rate", "low", "high", "near_rate", "held_out_near_rate", "against_train"}
 
 
 REFUSED = [

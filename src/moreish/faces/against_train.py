@@ -24,11 +24,10 @@ def memorising_table(found: AgainstTrain) -> RenderableType:
     kinds = (("drawn here", found.drawn), ("by a count model", found.count_model), ("held-out lines", found.held_out))
     for what, kind in kinds:
         if kind is not None:
-            said = f"{kind.lines:,} {what}"
-            table.add_row(
-                Text(said), _share(kind.rate, kind.low, kind.high),
-                _share(kind.farther, kind.farther_low, kind.farther_high),
-            )  # fmt: skip
+            by_split = kind is found.held_out and found.unique_split
+            new = Text("all, by the split") if by_split else _share(kind.rate, kind.low, kind.high)
+            farther = _share(kind.farther, kind.farther_low, kind.farther_high)
+            table.add_row(Text(f"{kind.lines:,} {what}"), new, farther)
     return Group(table, *(Text(sentence, "dim") for sentence in memorising_words(found)))
 
 

@@ -65,7 +65,8 @@ class TrainNovelty:
 class AgainstTrain:
     """Lines held against the training lines alone: those drawn, a count model's, and held-out ones (dev).
 
-    `drawn` are the first 2,000 drawn, kept or not (fewer where the list has more than 50,000 lines). `count_model` is a
+    `drawn` are the first 2,000 drawn, kept or not (fewer where the list has more than 50,000 lines);
+    None where nothing was. `count_model` is a
     Kneser-Ney 5-gram of the training lines, drawn from by the same prefix, temperature, top-k and top-p; None where the
     model is itself that, there are over a million training lines, or the temperature is 0. `held_out` are the lines of
     dev, those with the prefix; None where there are none.
@@ -73,6 +74,8 @@ class AgainstTrain:
 
     distance: int
     train_lines: int
+    unique_split: bool
+    """The split is by unique line, so that no held-out line can be among the training lines."""
     drawn: TrainNovelty | None
     count_model: TrainNovelty | None
     held_out: TrainNovelty | None
@@ -107,9 +110,8 @@ def against_train(trained: Trained, texts: list[str], distance: int, how: Drawin
         ),
         settings=(distance, how),
     )
-    return AgainstTrain(
-        distance, len(train), known.novelty(texts[:count], distance, how.prefix), count_model, held_out
-    )  # fmt: skip
+    drawn = known.novelty(texts[:count], distance, how.prefix)
+    return AgainstTrain(distance, len(train), known.unique_split, drawn, count_model, held_out)
 
 
 class _Known:
@@ -117,8 +119,8 @@ class _Known:
 
     def __init__(self, trained: Trained):
         corpus = trained.corpus
+        self.unique_split = corpus.split == "unique" and not corpus.elsewhere
         self._novelty = Novelty(corpus.train)
-        self._exchangeable = corpus.split == "unique" and not corpus.elsewhere and len(corpus.dev) > 0
         self._train, self._dev = corpus.train, corpus.dev
 
     def novelty(self, texts: list[str], distance: int, prefix: str | None) -> TrainNovelty | None:
@@ -132,9 +134,9 @@ class _Known:
         return TrainNovelty(len(texts), new / len(texts), *wilson(new, len(texts)), *farther, *preference)
 
     def _preference(self, texts: list[str], of_train: int, prefix: str) -> tuple[float | None, ...]:
-        of_dev = int(np.isin(line_hashes(Lines.of(texts)), line_hashes(self._dev)).sum()) if self._exchangeable else 0
         sizes = [_beginning(part, prefix) for part in (self._train, self._dev)]
-        if not self._exchangeable or not of_train + of_dev or not all(sizes):
+        of_dev = int(np.isin(line_hashes(Lines.of(texts)), line_hashes(self._dev)).sum())
+        if not self.unique_split or not of_train + of_dev or not all(sizes):
             return None, None, None
         shares = (of_train / (of_train + of_dev), *wilson(of_train, of_train + of_dev))
         return tuple(None if share == 1 else share / (1 - share) * sizes[1] / sizes[0] for share in shares)
