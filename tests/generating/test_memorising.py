@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import asdict, replace
 
+import numpy as np
 import pytest
 from rapidfuzz.distance import Levenshtein
 from rich.console import Console
@@ -95,10 +96,10 @@ def test_drawing_otherwise_draws_the_count_model_otherwise(unigram):
     "corpus, model, drawn, missing",
     [
         (Corpus.of(LIST), {"model": "ngram"}, {}, "count_model"),
-        (Corpus.of(LIST), {"model": "unigram"}, {"temperature": 0.0}, "count_model"),
+        (Corpus.of(LIST), {"model": "unigram"}, {"temperature": 0.0, "prefix": "ba"}, "count_model"),
         (Corpus.of(LIST, split="none"), {"model": "unigram"}, {}, "held_out"),
         (Corpus.of(LIST[:60]), {"model": "unigram"}, {}, "held_out"),
-        (Corpus.of(LIST), {"model": "unigram"}, {"prefix": "qqq" if "q" in "".join(LIST) else "bbbb"}, "held_out"),
+        (Corpus.of(LIST), {"model": "unigram"}, {"prefix": "bbbb"}, "held_out"),
     ],
 )
 def test_what_cannot_be_compared_is_none(corpus, model, drawn, missing, monkeypatch):
@@ -151,14 +152,11 @@ def test_without_a_distance_only_what_is_known_is_said(unigram):
 def test_beyond_what_is_measured_there_is_none(unigram, monkeypatch):
     monkeypatch.setattr(sample_module, "MOST_MEASURED", 3)
     lines = sample(unigram, 8, distance=1).lines
-    assert (
-        [line.edits is None for line in lines] == [line.nearest is None for line in lines] == [False] * 3 + [True] * 5
-    )
+    assert [line.edits is None for line in lines] == [False] * 3 + [True] * 5
+    assert [line.nearest is None for line in lines] == [False] * 3 + [True] * 5
 
 
 def test_a_run_without_its_list_is_refused_with_a_distance(unigram):
-    import numpy as np
-
     with pytest.raises(UsageError, match="--no-keep-list"):
         sample(replace(unigram, hashes=np.zeros(1, np.uint64)), 2, distance=1)
 
