@@ -62,6 +62,19 @@ def _sampling(model: str, at_least: float, aim: float) -> Row:
     )  # fmt: skip
 
 
+def _nearest(distance: int, at_most: float) -> tuple[Row, Row]:
+    """Seconds for a million lines, as promised, and beside measuring every pair, for information."""
+    edits = "one edit" if distance == 1 else f"{distance} edits"
+    what = f"a million lines drawn, each with its nearest line of the list within {edits} named"
+    measure = f"nearest:within_{distance}"
+    reference = "rapidfuzz's cdist, every pair"
+    return (
+        Row(f"nearest-{distance}", what, measure, "s", ("names",), "seconds", at_most=at_most),
+        Row(f"nearest-{distance}-measured", "the same", measure, "lines/s", ("names",), "lines", reference=reference,
+            of="ratio"),
+    )  # fmt: skip
+
+
 def _reaching(who: str, nats: str, reference: str, at_least: float, aim: float) -> tuple[Row, Row]:
     """Ours by gradient beside a lecture, and the same by counting, for information."""
     what = f"seconds until dev of the lecture split is at {nats}"
@@ -180,6 +193,8 @@ ROWS = (
         "sample-5gram-origins", "the same, each line with its origin", "sampling:with_origins", "lines/s", ("names",),
         reference=LECTURE_SAMPLER, at_least=100_000,
     ),
+    *_nearest(1, 5.0),
+    *_nearest(2, 60.0),
     Row(
         "best-5gram", "its 100 most probable lines, exactly, with their origins; tables made once before",
         "sampling:most_probable", "s", ("names",), "warm", at_most=0.2,

@@ -201,9 +201,11 @@ def test_csv_has_what_the_json_has(moreish, runs):
     flags = ["-n", "30", "--seed", "5"]
     rows = list(csv.DictReader(io.StringIO(moreish("sample", runs["bigram"], *flags, "--csv").out)))
     found = moreish("sample", runs["bigram"], *flags, "--json").json["lines"]
-    assert [list(row) for row in rows] == [["text", "nats", "origin", "near"]] * 30
+    assert [list(row) for row in rows] == [["text", "nats", "origin", "near", "nearest", "edits"]] * 30
     for row, line in zip(rows, found):
         assert row["text"] == line["text"] and row["origin"] == line["origin"] and row["near"] == (line["near"] or "")
+        edits = "" if line["edits"] is None else str(line["edits"])
+        assert (row["nearest"], row["edits"]) == (line["nearest"] or "", edits)
         assert float(row["nats"]) == pytest.approx(line["nats"], abs=1e-4)
 
 

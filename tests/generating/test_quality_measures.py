@@ -111,7 +111,7 @@ def test_edits_are_those_of_brute_force(known, texts):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(nearest, "LINES_AT_ONCE", 3)
         patch.setattr(nearest, "QUERIES_AT_ONCE", 2)
-        assert edits_to_nearest(Novelty(train), train, Lines.of(texts)).tolist() == expected
+        assert edits_to_nearest(Novelty(train), Lines.of(texts)).tolist() == expected
 
 
 def test_fewer_lines_are_asked_of_long_lists():

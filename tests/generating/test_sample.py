@@ -175,7 +175,7 @@ def test_what_json_lacks_is_null():
         "lines", "asked", "found", "drawn", "novelty",
         "probability_of_condition", "probability_interval", "exact", "beyond", "possible",
     }  # fmt: skip
-    assert set(said["novelty"]) == {"rate", "low", "high", "near_rate", "held_out_near_rate"}
+    assert set(said["novelty"]) == {"rate", "low", "high", "near_rate", "held_out_near_rate", "against_train"}
 
 
 REFUSED = [

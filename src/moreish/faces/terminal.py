@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from moreish.faces.against_train import memorising_table
 from moreish.faces.draw import bar, count_table, histogram, sign
 from moreish.shapes import BOUNDARY_SIGN
 from moreish.text.alphabet import printable
@@ -43,9 +44,13 @@ def sample_table(found: Sample, seed: int) -> RenderableType:
     table = _grid("bold", "", "dim")
     for line in found.lines:
         word = line_word(line.origin, line.near)
+        if line.edits is not None and line.edits > 1:
+            word.append(_plain(f", {line.edits} edits from {line.nearest}"))
         cut = " (cut at the maximum length)" if line.cut else ""
         table.add_row(_plain(line.text), word, f"{line.nats:.1f} nats{cut}")
-    return Group(table, Text(), *novelty_words(found, seed))
+    compared = found.novelty.against_train
+    memorising = [Text(), memorising_table(compared)] if compared else []
+    return Group(table, Text(), *novelty_words(found, seed), *memorising)
 
 
 def line_word(origin: str, near: str | None) -> Text:

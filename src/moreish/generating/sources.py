@@ -24,6 +24,7 @@ from moreish.learning.evaluate import line_nats
 from moreish.learning.recipe import Recipe, Trained
 from moreish.learning.steps import fit_lines
 from moreish.randomness import stream
+from moreish.shapes import BOUNDARY
 from moreish.text.alphabet import Alphabet
 from moreish.text.lines import Lines
 from moreish.text.vowels import find_vowels
@@ -294,17 +295,17 @@ def uniform_chain(alphabet: Alphabet) -> Chain:
 
 def known_mass(chain: Chain, compiled: Compiled, trained: Trained) -> tuple[float, int]:
     """The probability of the list's lines that meet the conditions, each counted once, and how many have any."""
-    texts = sorted(set(trained.corpus.lines.take(matching(compiled, trained)).texts()))
+    lines = trained.corpus.lines
+    texts = sorted(set(lines.take(np.flatnonzero(meets(compiled, trained.alphabet, lines))).texts()))
     probs = chain.score(trained.alphabet.encode_texts(texts)).neg().exp()
     return float(probs.sum()), int((probs > 0).sum())
 
 
-def matching(compiled: Compiled, trained: Trained) -> np.ndarray:
-    """Which of the list's lines meet the conditions: their numbers, int64 [k]."""
-    encoded = trained.once("encoded list", lambda: trained.alphabet.encode_lines(trained.corpus.lines))
-    sizes = np.diff(np.flatnonzero(encoded == 0)) - 1
-    good = compiled.acceptor.accepts(encoded) & (sizes >= compiled.low) & (sizes <= compiled.high)
-    return np.flatnonzero(good)
+def meets(compiled: Compiled, alphabet: Alphabet, lines: Lines) -> np.ndarray:
+    """Which lines meet the conditions: bool [lines]."""
+    encoded = alphabet.encode_lines(lines)
+    sizes = np.diff(np.flatnonzero(encoded == BOUNDARY)) - 1
+    return compiled.acceptor.accepts(encoded) & (sizes >= compiled.low) & (sizes <= compiled.high)
 
 
 def _mean(logs: list[float]) -> Probability:

@@ -127,6 +127,60 @@ def _edited(codes: np.ndarray, starts: np.ndarray, at_least: int) -> Edited:
     return Edited(line[kept], position[kept], deleted[kept], replaced[kept], distinct[kept])
 
 
+class TwiceEdited:
+    """Sums of lines of one length with none, one or two of their positions edited: uint64 [lines edits] each.
+
+    They compare with those of other lines, and with `line_sums`, wherever as many positions are left and as many
+    wildcards are in them. Each is a sum of a term for the line and one for each edited position.
+
+    Shapes: codes [lines n], with no newline in it.
+    """
+
+    def __init__(self, codes: np.ndarray):
+        size = codes.shape[1]
+        powers = _powers()[0][:size]
+        mixed = _mixed(codes) * powers
+        before = np.zeros((len(codes), size + 1), dtype=np.uint64)
+        np.cumsum(mixed, axis=1, out=before[:, 1:])
+        self.whole = before[:, -1:]
+        self._left = self.whole * np.uint64(_R_INVERSE)
+        self._out = before[:, :-1] - before[:, 1:] * np.uint64(_R_INVERSE)  # what follows moves down by one power
+        self._wild = powers * _wildcard() - mixed
+        self._pairs = _pairs(size)
+
+    @property
+    def deleted(self) -> np.ndarray:
+        return self._out + self._left
+
+    @property
+    def replaced(self) -> np.ndarray:
+        return self._wild + self.whole
+
+    @property
+    def deleted_twice(self) -> np.ndarray:
+        first, second = self._pairs
+        again = (self._out + self._left) * np.uint64(_R_INVERSE)
+        return self._out[:, first] + again[:, second]
+
+    @property
+    def replaced_twice(self) -> np.ndarray:
+        first, second = self._pairs
+        return self._wild[:, first] + self.replaced[:, second]
+
+    @property
+    def deleted_and_replaced(self) -> np.ndarray:
+        first, second = self._pairs
+        deleted, moved = self.deleted, self._wild * np.uint64(_R_INVERSE)
+        return np.concatenate([deleted[:, first] + moved[:, second], deleted[:, second] + self._wild[:, first]], axis=1)
+
+
+@cache
+def _pairs(size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Every pair of positions, the first before the second: int64 [size (size - 1) / 2] each."""
+    first, second = np.triu_indices(size, 1)
+    return first, second
+
+
 def first_occurrences(hashes: np.ndarray) -> np.ndarray:
     """Where each distinct hash stands first, in order: int64 [distinct].
 
@@ -178,7 +232,7 @@ def _mix(numbers: np.ndarray) -> np.ndarray:
 
 def _mixed(codes: np.ndarray) -> np.ndarray:
     """A number of 64 random-looking bits for each code point, and 0 for newlines: a new uint64 [n]."""
-    if codes.dtype == np.uint8 or not len(codes) or int(codes.max()) < _TABLED:
+    if codes.dtype == np.uint8 or not codes.size or int(codes.max()) < _TABLED:
         return _table()[codes]
     mixed = _mix(codes.astype(np.uint64) + _SALT)
     mixed[codes == NEWLINE] = 0

@@ -267,9 +267,9 @@ def _formatted(found: Sample, csv: bool, json: bool, extra: dict[str, Any]) -> s
 
         text = io.StringIO()
         rows = writer.writer(text, lineterminator="\n")
-        rows.writerow(["text", "nats", "origin", "near", "nats_given_condition"])
+        rows.writerow(["text", "nats", "origin", "near", "nearest", "edits", "nats_given_condition"])
         rows.writerows(
-            [x.text, f"{x.nats:.4f}", x.origin, x.near or "",
+            [x.text, f"{x.nats:.4f}", x.origin, x.near or "", x.nearest or "", "" if x.edits is None else x.edits,
              "" if x.nats_given_condition is None else f"{x.nats_given_condition:.4f}"]
             for x in found.lines
         )  # fmt: skip

@@ -94,7 +94,11 @@ NewOnly = Annotated[bool, typer.Option("--new-only", help="Only lines that do no
 Distance = Annotated[
     int | None,
     typer.Option(
-        "--distance", parser=whole, metavar="D", help="Only lines more than D edits from every line of the list."
+        "--distance",
+        parser=whole,
+        metavar="D",
+        help="Only lines more than D edits from every line of the list; names the nearest, and holds what is drawn "
+        "against a count model and held-out lines, so that memorising shows.",
     ),
 ]
 WithoutReplacement = Annotated[

@@ -136,7 +136,7 @@ class Measures:
         known, asked = Novelty(self.train), affordable(self.train)
 
         def measured(lines: Lines, new: np.ndarray) -> np.ndarray:
-            return edits_to_nearest(known, self.train, lines.take(np.flatnonzero(new)[:asked]))
+            return edits_to_nearest(known, lines.take(np.flatnonzero(new)[:asked]))
 
         made = measured(self.drawn, self.is_new)
         real = None if self.real is None else measured(self.real, self.real_is_new)

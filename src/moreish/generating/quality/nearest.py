@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Int
-from rapidfuzz.distance import Levenshtein
-from rapidfuzz.process import cdist
 
-from moreish.generating.novelty import COPY, LINES_AT_ONCE, NEAR_COPY, NEW, QUERIES_AT_ONCE, Novelty
+from moreish.generating.novelty import Novelty
 from moreish.text.lines import Lines
 
 MOST_ASKED, FEWEST_ASKED = 2_000, 100
@@ -23,23 +21,7 @@ def affordable(train: Lines) -> int:
     return int(np.clip(STEPS // max(1, size * words), FEWEST_ASKED, MOST_ASKED))
 
 
-def edits_to_nearest(known: Novelty, train: Lines, texts: Lines) -> Int[np.ndarray, " new"]:
-    """Of the lines that `train` does not have, the edits to the nearest that it has, in the order of `texts`.
-
-    Args:
-        known: an index of `train`, which finds what is one edit away without measuring; the rest is measured, line
-            against line.
-    """
-    kinds = known.origins(texts).kinds
-    edits = np.where(kinds == NEAR_COPY, 1, 0)
-    far = np.flatnonzero(kinds == NEW)
-    asked = texts.take(far).texts()
-    nearest = np.full(len(asked), np.iinfo(np.int32).max)
-    for first in range(0, len(train) if asked else 0, LINES_AT_ONCE):
-        lines = train[first : first + LINES_AT_ONCE].texts()
-        for at in range(0, len(asked), QUERIES_AT_ONCE):
-            apart = cdist(asked[at : at + QUERIES_AT_ONCE], lines, scorer=Levenshtein.distance, dtype=np.int32)
-            here = nearest[at : at + QUERIES_AT_ONCE]
-            np.minimum(here, apart.min(axis=1), out=here)
-    edits[far] = nearest
-    return edits[kinds != COPY]
+def edits_to_nearest(known: Novelty, texts: Lines) -> Int[np.ndarray, " new"]:
+    """Of the lines that `known` does not have, the edits to the nearest that it has, in the order of `texts`."""
+    apart = known.nearest(texts, None).distance
+    return apart[apart != 0].astype(np.int64)
