@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from moreish.explaining.minibatch.minibatch import Minibatch, explain_minibatch
     from moreish.explaining.optimizability.chapter import Optimizability, explain_optimizability
     from moreish.explaining.taping.tape import Tape, tape
+    from moreish.generating.nearest import Nearest
+    from moreish.generating.novelty import Novelty
     from moreish.generating.sample import Line, Sample, sample
     from moreish.learning.doctor.diagnosis import Diagnosis, Doctor, diagnose, doctor
     from moreish.learning.evaluate import Evaluation, evaluate
@@ -94,6 +96,8 @@ _HOMES = {
     "moreish.explaining.minibatch.minibatch": "Minibatch explain_minibatch",
     "moreish.explaining.initialization.flow": "Initialization initialization",
     "moreish.explaining.taping.tape": "Tape tape",
+    "moreish.generating.nearest": "Nearest",
+    "moreish.generating.novelty": "Novelty",
     "moreish.generating.sample": "Line Sample sample",
     "moreish.learning.doctor.diagnosis": "Diagnosis Doctor diagnose doctor",
     "moreish.learning.evaluate": "Evaluation evaluate",

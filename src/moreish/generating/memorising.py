@@ -65,7 +65,7 @@ class TrainNovelty:
 class AgainstTrain:
     """Lines held against the training lines alone: those drawn, a count model's, and held-out ones (dev).
 
-    `drawn` are the first 2,000 drawn, kept or not (fewer where a distance of 2 or more is asked of a list of over 50,000
+    `drawn` are the first 2,000 drawn, kept or not (fewer where a distance of 2 or more is asked of more than 50,000
     lines); None where nothing was. `count_model` is a Kneser-Ney 5-gram of the training lines, drawn from by the same
     prefix, temperature, top-k and top-p; None where the model is itself that, there are over a million training lines,
     or the temperature is 0. `held_out` are the lines of dev, those with the prefix; None where there are none.
