@@ -160,6 +160,8 @@ __all__ = [
     "MLPStep",
     "Minibatch",
     "MoreishError",
+    "Nearest",
+    "Novelty",
     "Op",
     "Optimizability",
     "ReadOptions",
