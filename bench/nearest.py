@@ -49,7 +49,7 @@ def _within(path: str, distance: int) -> dict[str, Measured]:
 
     def measure() -> None:
         apart = cdist(some, known, scorer=Levenshtein.distance, score_cutoff=distance)
-        measured[:] = [apart.min(axis=1), apart.argmin(axis=1)]
+        measured[:] = [apart.min(axis=1).astype(np.int64), apart.argmin(axis=1)]
 
     ours, reference = in_turn(look_up, measure, repeats=REPEATS)
     (nearest,), (least, first) = found, measured

@@ -50,6 +50,11 @@ def test_speed_asks_what_was_promised(name):
     assert (row.of == "ours") == (name == "sample-mixture")
 
 
+def test_a_million_nearest_lines_ask_what_was_promised():
+    asked = {row.id: row.at_most for row in rows.ROWS if row.id.startswith("nearest-") and row.of == "ours"}
+    assert asked == {"nearest-1": 5, "nearest-2": 60}
+
+
 def test_quality_asks_what_was_promised():
     found = {
         (row.id, split): limit and (limit.figure, limit.within, limit.aim)

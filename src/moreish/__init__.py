@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from moreish.explaining.taping.tape import Tape, tape
     from moreish.generating.best import Best, BestLine, best
     from moreish.generating.blend import Blended, blend
+    from moreish.generating.nearest import Nearest
+    from moreish.generating.novelty import Novelty
     from moreish.generating.quality.quality import Quality, quality
     from moreish.generating.sample import Line, Sample, sample
     from moreish.generating.steer import Steering, steer
@@ -106,6 +108,8 @@ _HOMES = {
     "moreish.generating.trace": "Why why",
     "moreish.generating.blend": "Blended blend",
     "moreish.generating.constraints": "Conditions",
+    "moreish.generating.nearest": "Nearest",
+    "moreish.generating.novelty": "Novelty",
     "moreish.generating.sample": "Line Sample sample",
     "moreish.generating.steer": "Steering steer",
     "moreish.learning.doctor.diagnosis": "Diagnosis Doctor diagnose doctor",
@@ -173,6 +177,8 @@ __all__ = [
     "MLPStep",
     "Minibatch",
     "MoreishError",
+    "Nearest",
+    "Novelty",
     "Op",
     "Optimizability",
     "Quality",

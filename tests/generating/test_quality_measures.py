@@ -108,10 +108,7 @@ def test_real_dev_names_come_to_the_published_figures(names):
 def test_edits_are_those_of_brute_force(known, texts):
     train = Lines.of(known)
     expected = [min(Levenshtein.distance(text, line) for line in known) for text in texts if text not in known]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(nearest, "LINES_AT_ONCE", 3)
-        patch.setattr(nearest, "QUERIES_AT_ONCE", 2)
-        assert edits_to_nearest(Novelty(train), Lines.of(texts)).tolist() == expected
+    assert edits_to_nearest(Novelty(train), Lines.of(texts)).tolist() == expected
 
 
 def test_fewer_lines_are_asked_of_long_lists():

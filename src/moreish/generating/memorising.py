@@ -45,8 +45,9 @@ class TrainNovelty:
 
     `rate`, from `low` to `high`: those of the `lines` that are not among the training lines. `farther`, from
     `farther_low` to `farther_high`: of these new ones those more than the distance from every training line; None where
-    none is new. `preference`: how many times as often a training line is among them as a line of dev, each part counted
-    by its unique lines; 1: nothing is remembered. Its interval is that of the share of train in the copies of both;
+    none is new. `preference`: how many times as often a training line is among them as a line of dev, lines drawn again
+    not counted again (else a few likely short lines that happen to be in one part would decide); 1: nothing is
+    remembered. Its interval is that of the share of train in the copies of both.
     None is without end, or unknown: for held-out lines, splits not by unique line, and where neither was drawn.
     """
 
@@ -128,12 +129,13 @@ class _Known:
         found = self._novelty.nearest(texts, distance).distance
         new, far = int((found != 0).sum()), int((found == NONE).sum())
         farther = (far / new, *wilson(far, new)) if new else (None, None, None)
-        preference = self._preference(texts, len(texts) - new, drawn) if drawn is not None else (None,) * 3
+        of_train = len({text for text, apart in zip(texts, found.tolist()) if apart == 0})
+        preference = self._preference(texts, of_train, drawn) if drawn is not None else (None,) * 3
         return TrainNovelty(len(texts), new / len(texts), *wilson(new, len(texts)), *farther, *preference)
 
     def _preference(self, texts: list[str], of_train: int, drawn: Drawing) -> tuple[float | None, ...]:
         sizes = [int(_meeting(self._trained, part, drawn).sum()) for part in (self._train, self._dev)]
-        of_dev = int(np.isin(line_hashes(Lines.of(texts)), line_hashes(self._dev)).sum())
+        of_dev = len(np.intersect1d(line_hashes(Lines.of(texts)), line_hashes(self._dev)))
         if not self.unique_split or not of_train + of_dev or not all(sizes):
             return None, None, None
         shares = (of_train / (of_train + of_dev), *wilson(of_train, of_train + of_dev))

@@ -98,9 +98,10 @@ class Novelty:
     def nearest(self, texts: Lines | Sequence[str], within: int | None = 2) -> Nearest:
         """The run's line nearest to each of `texts`, the first of those as near, at most `within` edits away.
 
-        None for `within` looks however far. A million names against 32,000 take 1 to 2 s within one edit, and twice
-        that within two; farther lines are measured one against another, 10 ns or more for each pair. Beyond what it
-        gives and 25 bytes for each symbol of the texts it needs at most 250 MiB.
+        None for `within` looks however far. A million names against 32,000 take about 1 s within one edit and 3 s
+        within two, and 280 MiB; farther lines are measured one against another, 10 ns or more for each pair. Texts are
+        looked up in portions: 128 KiB of them in an `EditIndex`, and for two edits 2^18 hashes in a table of at most 4
+        million (`two_edits_away`, 220 MiB).
 
         Raises:
             UsageError: `within` is negative, or the run kept no list.

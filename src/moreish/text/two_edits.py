@@ -4,8 +4,8 @@ Two edits are two substitutions, two deletions, two insertions, or one each of t
 edits from agrees with it once both are cut and masked alike: with two wildcards in each, two positions out of the
 longer, one position out of each, or one out of the longer and then one wildcard in each. So, as for one edit
 (`edits`), these are deletion neighbourhoods (Mor and Fraenkel 1982; up to two deletions on both sides: the SymSpell of
-Garbe 2012) with the substituted positions kept. By the deletions alone a name of seven symbols has scores of
-candidates to be measured; by these everything found is right, but for a chance of hashes.
+Garbe 2012) with the substituted positions kept. By the deletions alone a name of six symbols has 230
+candidates in names.txt, all to be measured; by these everything found is right, but for a chance of hashes.
 
 A line of n symbols has 2 n^2 such hashes, and only lines of n - 2 to n + 2 symbols are two edits from it. So lengths
 take turns, and for each the tables are of those lines alone. Where that is dearer than to measure every pair (few are
