@@ -18,10 +18,10 @@ def test_the_same_lines_in_every_format(moreish, runs):
     nats = [line["nats"] for line in found["lines"]]
     assert nats == sorted(nats) and math.exp(found["log_probability"]) == pytest.approx(found["probability"])
     for line in found["lines"]:
-        assert line["nats_given"] == pytest.approx(line["nats"] + found["log_probability"])
+        assert line["nats_given_condition"] == pytest.approx(line["nats"] + found["log_probability"])
     assert moreish(*asked).lines == texts
     rows = moreish(*asked, "--csv").lines
-    assert rows[0] == "text,nats,nats_given,origin,near" and [row.split(",")[0] for row in rows[1:]] == texts
+    assert rows[0] == "text,nats,nats_given_condition,origin,near" and [row.split(",")[0] for row in rows[1:]] == texts
     assert moreish(*asked, "-o", "out.txt").err == "moreish: wrote out.txt\n"
     assert Path("out.txt").read_text().splitlines() == texts
 

@@ -101,7 +101,7 @@ def test_best_first_equals_enumeration(name, learnt):
             assert [known[x.text] for x in found.lines] == pytest.approx([x.nats for x in found.lines], abs=exact)
             if found.log_probability is not None:
                 assert found.log_probability == pytest.approx(math.log(total), abs=exact), what
-                assert sum(math.exp(-x.nats_given) for x in found.lines) <= 1 + 1e-6, what
+                assert sum(math.exp(-x.nats_given_condition) for x in found.lines) <= 1 + 1e-6, what
         assert len({x.text for x in found.lines}) == len(expected)
         assert found.log_probability is not None, "few lines: a search asks about each of them"
     assert (found.read is None) == fits(trained.model)
@@ -205,7 +205,7 @@ def test_completions_and_what_may_stand_in_each_place(name, learnt):
             found = complete(trained, template, 5, max_length=LENGTH)
         assert [x.nats for x in found.best.lines] == pytest.approx([x for _, x in expected[:5]], abs=exact)
         assert found.best.log_probability == pytest.approx(math.log(total), abs=exact)
-        given = [x.nats_given for x in found.best.lines]
+        given = [x.nats_given_condition for x in found.best.lines]
         assert given == pytest.approx([x + math.log(total) for _, x in expected[:5]], abs=2 * exact)
         if "*" in template or not fits(trained.model):
             assert found.places is None

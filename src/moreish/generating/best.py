@@ -35,12 +35,12 @@ AT_ONCE = 256
 
 @dataclass(frozen=True, slots=True)
 class BestLine:
-    """`nats`: the whole line's negative log-probability, its end included; `nats_given`: the same given the conditions,
-    None where their probability is not known; `origin` and `near` as in `Line`."""
+    """`nats`: the whole line's negative log-probability, its end included; `nats_given_condition`: the same given the
+    conditions, None where their probability is not known; `origin` and `near` as in `Line`."""
 
     text: str
     nats: float
-    nats_given: float | None
+    nats_given_condition: float | None
     origin: str
     near: str | None
 
@@ -168,7 +168,7 @@ def _searched(trained: Trained, compiled: Compiled, count: int, new_only: bool) 
         raise _unseen()
     log_total = math.log(total) if search.complete else None
     if log_total is not None:
-        found = [replace(line, nats_given=max(line.nats + log_total, 0.0)) for line in found]
+        found = [replace(line, nats_given_condition=max(line.nats + log_total, 0.0)) for line in found]
     all_there_are = search.complete and len(found) <= count
     found = found[:count]
     exact = len(found) == count or all_there_are

@@ -6,7 +6,7 @@ Prefix, suffix and pattern speak of characters, whatever the model's symbols are
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 
@@ -26,7 +26,8 @@ MOST_LENGTH = 1_000_000
 class Conditions:
     """What every line shall be like; all of them together.
 
-    `prefix`, `suffix`: what it begins and ends with. `contains`, `excludes`: texts that stand in it, or do not.
+    `prefix`, `suffix`: what it begins and ends with. `contains`, `excludes`: a text, or several, that stand in
+    it, or do not.
     `length`: least and most symbols. `pattern`: a regular expression that matches the whole of it. `alphabet`: the
     characters it may have. `syllables`: least and most runs of vowels; `vowels` says which letters those are (with
     their accents, in upper and lower case), and is found by Sukhotin's algorithm where it is None.
@@ -34,8 +35,8 @@ class Conditions:
 
     prefix: str = ""
     suffix: str = ""
-    contains: tuple[str, ...] = ()
-    excludes: tuple[str, ...] = ()
+    contains: Sequence[str] = ()
+    excludes: Sequence[str] = ()
     length: tuple[int, int | None] | None = None
     pattern: str | None = None
     alphabet: str | None = None

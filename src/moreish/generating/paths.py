@@ -73,25 +73,32 @@ class Paths:
         return float(here[0])
 
     @cached_property
-    def beyond(self) -> float:
+    def beyond(self) -> float | None:
         """The probability of lines that meet the conditions, a most length aside, and are longer than `high`.
 
-        Sums are followed to where they hardly grow, at most to ten times the length.
+        Sums are followed to where they hardly grow, at most to ten times the length. None where all is so improbable
+        that logarithms are needed.
         """
         ahead = self.sums
-        if ahead.log or self.low > self.high:
-            return 0.0
+        if ahead.log:
+            return None
         weight = self.chain.log_probs.index_select(0, self.context).exp_()
         ending = torch.where(self.accepting, weight[:, 0], 0.0)
         weight, after = weight[:, 1:].contiguous(), self.after[:, 1:].contiguous()
-        here = ahead.by_left[self.high]
-        within = reached = float(here[0])
-        for _ in range(9 * self.high):
+
+        def read(here: Tensor) -> Tensor:
             onward = here.index_select(0, after.view(-1)).view(after.shape)
-            here = torch.cat([onward.mul_(weight).sum(1).add_(ending), here.new_zeros(1)])
-            if float(here[0]) - reached <= NEGLIGIBLE * within:
+            return torch.cat([onward.mul_(weight).sum(1), here.new_zeros(1)])
+
+        within = float(ahead.by_left[self.high][0])
+        here = ahead.by_left[self.high - self.low]  # the last in which a line may end
+        for _ in range(9 * self.high):
+            before, here = here, read(here)
+            here[:-1] += ending
+            if float((here - before).max()) <= NEGLIGIBLE * within:
                 break
-            reached = float(here[0])
+        for _ in range(self.low):
+            here = read(here)
         return max(float(here[0]) - within, 0.0)
 
     def _backward(self, log: bool, largest: bool = False) -> Ahead:

@@ -51,14 +51,12 @@ def pattern_acceptor(pattern: str, characters: Sequence[str]) -> Acceptor:
             warnings.simplefilter("ignore", FutureWarning)  # of sets that a later Python may read otherwise
             re.compile(pattern)
             parsed = _parser.parse(pattern)
-    except (re.error, RecursionError, OverflowError) as error:
+        return _Construction(pattern, characters, parsed).determinize(what)
+    except (re.error, OverflowError) as error:
         raise UsageError(
-            f"{what} is no regular expression: {str(error)[:100] or 'nested too deeply'}. "
+            f"{what} is no regular expression: {str(error)[:100]}. "
             f"Put a backslash before characters that are meant as themselves, such as \\( or \\?."
         ) from None
-    try:
-        built = _Construction(pattern, characters, parsed)
-        return built.determinize(what)
     except RecursionError:
         raise UsageError(f"{what} is nested too deeply. Use fewer brackets within brackets.") from None
 
@@ -74,7 +72,9 @@ class _Construction:
     read: list[tuple[int, int] | None] = field(default_factory=list)
     sets: list[np.ndarray] = field(default_factory=list)
     known: dict[Hashable, int] = field(default_factory=dict)
-    has_conditions: bool = False
+    looks_back: bool = False
+    """Whether an edge without a symbol asks what stands before it; `looks_on`: or before or after it."""
+    looks_on: bool = False
 
     def determinize(self, what: str) -> Acceptor:
         if self._size(self.parsed) > MOST_PIECES:
@@ -103,9 +103,9 @@ class _Construction:
 
         def step(state: Hashable, kind: int) -> Hashable | None:
             core, before = state  # type: ignore[misc]
-            here = closed(core, before, words[kind] if self.has_conditions else "")
+            here = closed(core, before, words[kind] if self.looks_on else "")
             after = frozenset(edge[1] for at in here if (edge := self.read[at]) is not None and columns[edge[0], kind])
-            return (after, words[kind] if self.has_conditions else "") if after else None
+            return (after, words[kind] if self.looks_back else "") if after else None
 
         return Acceptor.explore(
             (frozenset([start]), ""),
@@ -168,7 +168,8 @@ class _Construction:
         end = self._state()
         if name == "AT":
             condition = _condition(str(value))
-            self.has_conditions |= condition in (_at_boundary, _not_at_boundary, _at_beginning)
+            self.looks_back |= condition is not _at_end
+            self.looks_on = True
             self.free[at].append((end, condition))
         else:
             self.read[at] = (self._set(item, flags), end)

@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     from moreish.generating.template import Completions
 
 Csv = Annotated[
-    bool, typer.Option("--csv", help="CSV with text, nats, nats_given, origin and near.", rich_help_panel=OUTPUT)
+    bool,
+    typer.Option("--csv", help="CSV: text, nats, nats_given_condition, origin, near.", rich_help_panel=OUTPUT),
 ]
 PLACES_SHOWN, SYMBOLS_SHOWN = 12, 6
 
@@ -161,9 +162,9 @@ def as_csv(found: Best) -> str:
 
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["text", "nats", "nats_given", "origin", "near"])
+    rows.writerow(["text", "nats", "nats_given_condition", "origin", "near"])
     for x in found.lines:
-        given = "" if x.nats_given is None else f"{x.nats_given:.4f}"
+        given = "" if x.nats_given_condition is None else f"{x.nats_given_condition:.4f}"
         rows.writerow([x.text, f"{x.nats:.4f}", given, x.origin, x.near or ""])
     return text.getvalue()
 
@@ -181,8 +182,8 @@ def best_table(found: Best, asked: bool) -> RenderableType:
     table = grid(heads, "ll" + "r" * (len(heads) - 2))
     for line in found.lines:
         row = [Text(printable(line.text), "bold"), line_word(line.origin, line.near), Text(f"{line.nats:.1f}", "dim")]
-        if given and line.nats_given is not None:
-            row += [Text(f"{line.nats_given:.1f}", "dim"), Text(as_share(-line.nats_given))]
+        if given and line.nats_given_condition is not None:
+            row += [Text(f"{line.nats_given_condition:.1f}", "dim"), Text(as_share(-line.nats_given_condition))]
         table.add_row(*row)
     return Group(table, Text(), *(Text(words, "dim") for words in _sentences(found, asked)))
 
