@@ -75,6 +75,21 @@ def _nearest(distance: int, at_most: float) -> tuple[Row, Row]:
     )  # fmt: skip
 
 
+def _tables(figure: str, what: str, at_most: float) -> Row:
+    """Seconds for what exact draws need, under some conditions."""
+    return Row(
+        f"conditions-{figure}-tables", f"tables to draw from it exactly under {what}", "conditions:made", "s",
+        ("names",), figure, at_most=at_most,
+    )  # fmt: skip
+
+
+def _under(figure: str, what: str) -> Row:
+    return Row(
+        f"conditions-{figure}", f"lines drawn exactly under {what}", "conditions:drawn", "lines/s", ("names",), figure,
+        at_least=100_000,
+    )  # fmt: skip
+
+
 def _reaching(who: str, nats: str, reference: str, at_least: float, aim: float) -> tuple[Row, Row]:
     """Ours by gradient beside a lecture, and the same by counting, for information."""
     what = f"seconds until dev of the lecture split is at {nats}"
@@ -192,6 +207,16 @@ ROWS = (
     Row(
         "sample-5gram-origins", "the same, each line with its origin", "sampling:with_origins", "lines/s", ("names",),
         reference=LECTURE_SAMPLER, at_least=100_000,
+    ),
+    _tables("ends", "a beginning, an end and a length", 0.3),
+    _tables("contains", "two texts within, one letter without", 2.0),
+    _tables("regex", "a regular expression of 65 states", 2.0),
+    _under("ends", "a beginning, an end and a length"),
+    _under("contains", "two texts within, one letter without"),
+    _under("regex", "a regular expression of 65 states"),
+    Row(
+        "conditions-new-only", "only new lines of 4 to 8 symbols, exactly, each with its origin", "conditions:new_only",
+        "lines/s", ("names",), reference="the same, known ones too", of="ratio", at_least=0.45,
     ),
     *_nearest(1, 5.0),
     *_nearest(2, 60.0),
