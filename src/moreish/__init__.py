@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from moreish.explaining.taping.tape import Tape, tape
     from moreish.generating.best import Best, BestLine, best
     from moreish.generating.blend import Blended, blend
+    from moreish.generating.constraints import Conditions
     from moreish.generating.nearest import Nearest
     from moreish.generating.novelty import Novelty
     from moreish.generating.quality.quality import Quality, quality
