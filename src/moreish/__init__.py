@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         CheckpointError,
         CheckpointWarning,
         ConfigError,
+        Impossible,
         LawBroken,
         ListError,
         MoreishError,
@@ -85,7 +86,7 @@ __version__: str
 
 _HOMES = {
     "moreish.errors": (
-        "AlphabetError CheckpointError CheckpointWarning ConfigError LawBroken ListError MoreishError RunError "
+        "AlphabetError CheckpointError CheckpointWarning ConfigError Impossible LawBroken ListError MoreishError RunError "
         "RunExists RunLocked StorageError UsageError"
     ),
     "moreish.exchange.makemore": "import_makemore",
@@ -155,6 +156,7 @@ __all__ = [
     "CheckpointWarning",
     "Comparison",
     "Completions",
+    "Conditions",
     "ConfigError",
     "Convolution",
     "Corpus",
@@ -168,6 +170,7 @@ __all__ = [
     "FoundRate",
     "Grade",
     "Hygiene",
+    "Impossible",
     "Initialization",
     "Ladder",
     "LanguageModel",
