@@ -86,8 +86,8 @@ __version__: str
 
 _HOMES = {
     "moreish.errors": (
-        "AlphabetError CheckpointError CheckpointWarning ConfigError Impossible LawBroken ListError MoreishError RunError "
-        "RunExists RunLocked StorageError UsageError"
+        "AlphabetError CheckpointError CheckpointWarning ConfigError Impossible LawBroken ListError MoreishError "
+        "RunError RunExists RunLocked StorageError UsageError"
     ),
     "moreish.exchange.makemore": "import_makemore",
     "moreish.explaining.batchnorm.chapter": "BatchNormFound explain_batchnorm",
