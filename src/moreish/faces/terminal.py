@@ -90,7 +90,7 @@ def condition_words(found: Sample) -> list[Text]:
     if found.probability_interval is not None:
         low, high = (_share(x) for x in found.probability_interval)
         kind += f", 95 % interval {low} to {high}"
-    words = f"A line meets the conditions with probability {_share(found.probability_of_condition)} ({kind})."
+    words = f"A line is as asked for with probability {_share(found.probability_of_condition)} ({kind})."
     if found.beyond:
         words += f" Lines that are longer than any drawn here would add {_share(found.beyond)}."
     return [Text(words, "dim")]
