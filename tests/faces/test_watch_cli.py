@@ -134,6 +134,20 @@ def test_the_figure_shows_what_was_found(watched, name):
         assert " ".join(axes.get_xlabel().split()).endswith(normal.FIGURES[key])
 
 
+def test_no_update_falls_out_of_its_axis(watched):
+    """At the end of a decayed rate updates are a ten-thousandth of what they were."""
+    pytest.importorskip("matplotlib")
+    from moreish.faces.plot_watch import watch_figure
+
+    found = vitals(watched["gru"])
+    last = found.readings[-1]
+    parameters = [replace(p, update_to_data=-8.5) for p in last.parameters]
+    found = replace(found, readings=[*found.readings[:-1], replace(last, parameters=parameters)])
+    low, high = watch_figure(found, last.step).axes[3].get_ylim()
+    shown = [p.update_to_data for one in found.readings for p in one.parameters if len(p.shape) > 1]
+    assert low < min(shown) == -8.5 and max(shown) < high
+
+
 @pytest.mark.parametrize("name, width", [("gru", 4.5), ("gru", 12.0), ("transformer", 8.0), ("transformer", 18.0)])
 def test_nothing_leaves_the_paper_narrow_or_wide(watched, name, width):
     pytest.importorskip("matplotlib")
