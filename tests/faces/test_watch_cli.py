@@ -252,3 +252,26 @@ def test_a_damaged_file_is_refused_by_the_command_too(moreish, watched, tmp_path
     (tmp_path / "run" / "vitals.jsonl").write_text('{"step": 1, "vitals": [1]}\n')
     ran = moreish("watch", tmp_path / "run")
     assert ran.code == MoreishError.exit_code and "line 1" in ran.err and ran.out == ""
+
+
+def test_a_file_that_is_cut_short_is_said_on_standard_error_and_in_the_report(moreish, watched, tmp_path):
+    import shutil
+
+    from moreish.runs.reporting.inside import vitals_of_run
+
+    shutil.copytree(watched["gru"], tmp_path / "run")
+    path = tmp_path / "run" / "vitals.jsonl"
+    path.write_bytes(path.read_bytes()[:-9])
+    for ran in (moreish("watch", "run"), moreish("watch", "run", "--json")):
+        assert ran.code == 0 and ran.out and "cut short" in ran.err and "step 6" in ran.err
+    (remark,) = vitals_of_run(tmp_path / "run").remarks
+    assert remark.tone == "warning" and "cut short" in remark.text
+
+
+@pytest.mark.parametrize("count, more", [(6, ""), (9, " and 3 more")])
+def test_of_many_runs_some_are_named_and_the_others_counted(moreish, count, more):
+    for i in range(count):
+        Path(f"runs/r{i}").mkdir(parents=True)
+        Path(f"runs/r{i}/run.toml").touch()
+    ran = moreish("watch", "runs/nope")
+    assert ran.code == 1 and ran.err.endswith(f"runs/r4, runs/r5{more}.\n") and "runs/r0, runs/r1" in ran.err

@@ -64,7 +64,8 @@ def vitals_section(found: WatchedRun) -> Section:
     )
     picture = Picture("watched", "vitals", "Layer by layer, and over the steps", sentence, Watched(found))
     tables = tuple(table for table in (_sites(now), _parameters(now), _norms(now)) if table.rows)
-    return Section(*VITALS, figures=figures, tables=tables, pictures=(picture,))
+    remarks = (Remark("warning", found.torn_said),) if found.torn else ()
+    return Section(*VITALS, remarks, figures, tables, (picture,))
 
 
 def verdicts_section(findings: Sequence[Finding] | str) -> Section:
