@@ -24,6 +24,7 @@ from moreish.faces.reporting.pictures import DRAWINGS
 from moreish.faces.reporting.terminal import told
 from moreish.runs.directory import load
 from moreish.runs.report import Report, report
+from moreish.runs.reporting.learning import Curves
 
 HOSTILE = [
     "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "</style><b>", "</svg><iframe src=//x>",
@@ -303,6 +304,17 @@ def test_each_kind_of_picture_can_be_drawn_both_ways(reports):
                 for text in (t for t in (axes._left_title, axes.xaxis.label, axes.yaxis.label) if t.get_text()):
                     box = text.get_window_extent()
                     assert box.x0 >= -1 and box.x1 <= figure.bbox.x1 + 1, text.get_text()
+
+
+def test_the_key_of_the_curves_names_what_is_drawn_and_no_more():
+    console = Console(width=80, record=True, file=Path("/dev/null").open("w"))  # noqa: SIM115
+    for train, dev, named in (
+        ([(1, 3.0), (9, 2.0)], [], {"batches"}), ([(1, 3.0)], [(5, 2.5)], {"batches", "dev"}),
+        ([], [(1, 3.0), (5, 2.0)], {"dev"}),
+    ):  # fmt: skip
+        console.print(DRAWINGS["curves"].characters(Curves(train, dev, 3.3), 80))
+        told = console.export_text()
+        assert "knowing nothing" in told and {word for word in ("batches", "dev") if word in told} == named
 
 
 def test_a_picture_may_have_a_wide_drawing_too_and_the_page_shows_one_of_them(reports, pages, monkeypatch):
