@@ -33,7 +33,7 @@ def bigram(
     normalize: Normalize = "NFC",
     json: Json = False,
 ) -> None:
-    """From the problem, which symbol comes next, to the model and its loss: the bigram, measured on your list.
+    """The bigram on your list, step by step: from the problem, which symbol comes next, to the model and its loss.
 
     The table of counts; the likelihood as a product, where it underflows, and its mean negative logarithm; the
     one-layer network that learns the same table; smoothing beside weight decay; and why this loss has one minimum where

@@ -44,7 +44,7 @@ def convolution(
     normalize: Normalize = "NFC",
     json: Json = False,
 ) -> None:
-    """That a tree is a dilated causal convolution, on your list, and why sliding it over a line costs less.
+    """Why a tree is a dilated causal convolution, and why sliding it over a line costs less: measured on your list.
 
     A tree learns briefly; then its lines are read window by window, by convolutions with the same weights, and symbol
     by symbol: how far the logits differ, which symbols an output sees, rows worked out, operators called, and the time
