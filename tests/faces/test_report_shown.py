@@ -8,6 +8,7 @@ import json
 import re
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -348,6 +349,25 @@ def test_the_figure_of_the_symbols_has_each_at_its_place(networks):
     letters = {text.get_text() for text in embeddings_figure(hostile, any_font=True).axes[0].texts}
     assert "U+65E5" in codes and "日" in letters and "$" in codes
     assert rendered(embeddings_figure(hostile), "png")
+
+
+@pytest.mark.parametrize("width", [4.4, 7.0])
+def test_a_code_is_small_and_no_label_leaves_the_axes(networks, width):
+    pytest.importorskip("matplotlib")
+    from moreish.explaining.embedding.measures import embeddings
+    from moreish.faces.plot_embeddings import SMALLEST, embeddings_figure
+
+    figure = embeddings_figure(embeddings(load(networks["hostile"])), width)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")
+        figure.draw_without_rendering()
+    (axes,) = figure.axes
+    codes = [text for text in axes.texts if text.get_text().startswith(("U+", "\\x", "\\u"))]
+    assert len(codes) > 2
+    assert all(text.get_fontsize() < SMALLEST and text.get_fontweight() == "normal" for text in codes)
+    for text in axes.texts:
+        box = text.get_window_extent()
+        assert axes.bbox.x0 - 1 <= box.x0 and box.x1 <= axes.bbox.x1 + 1, text.get_text()
 
 
 def test_symbols_are_drawn_where_they_stand_in_the_terminal_too(moreish, networks):
