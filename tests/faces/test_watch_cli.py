@@ -15,6 +15,7 @@ from moreish.faces.draw import sparks
 from moreish.faces.plot import DARK, rendered
 from moreish.learning import normal
 from moreish.learning.vitals import Noise, Spread, noise_scale
+from moreish.runs.reporting.inside import vitals_of_run
 from moreish.runs.vitals import WatchedRun, vitals
 from quick import SMALL
 
@@ -239,6 +240,19 @@ def test_what_is_outside_of_normal_is_marked(watched):
     assert normal.norm_is_odd(replace(norm, rows=2), "rows", step=1)
 
 
+def test_a_low_rate_is_said_beside_the_updates_that_it_lowers(moreish, watched):
+    for share, said in ((1.0, ""), (0.6, ""), (0.01, "1 % of its highest"), (0.01, "by 2.0"), (0.0, "was 0")):
+        assert said in normal.rate_said(share) and bool(said) == bool(normal.rate_said(share))
+    found = vitals(watched["gru"])
+    told = {step: " ".join(moreish("watch", watched["gru"], "--step", step).out.split()) for step in READ}
+    for step in READ:
+        low = normal.rate_said(found.rate_share(step))
+        assert ("by itself lowers update:data" in told[step]) == bool(low) and low in told[step]
+    assert normal.rate_said(found.rate_share(READ[-1])), "the rate falls to the end"
+    (parameters,) = [table for table in vitals_of_run(watched["gru"]).tables if table.name == "parameters"]
+    assert parameters.about == normal.rate_said(found.rate_share(READ[-1]))
+
+
 def test_sparks_show_all_that_is_there():
     assert sparks([0, 1, 800, 0], 4) == " ▁█ "
     assert sparks([0, 0, 0], 3) == "   " and sparks([], 3) == ""
@@ -256,8 +270,6 @@ def test_a_damaged_file_is_refused_by_the_command_too(moreish, watched, tmp_path
 
 def test_a_file_that_is_cut_short_is_said_on_standard_error_and_in_the_report(moreish, watched, tmp_path):
     import shutil
-
-    from moreish.runs.reporting.inside import vitals_of_run
 
     shutil.copytree(watched["gru"], tmp_path / "run")
     path = tmp_path / "run" / "vitals.jsonl"

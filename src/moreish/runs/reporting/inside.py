@@ -9,7 +9,7 @@ from typing import Any
 
 from moreish.errors import RunError
 from moreish.learning.doctor.finding import Finding
-from moreish.learning.normal import NORMS, PARAMETERS, SITES
+from moreish.learning.normal import NORMS, PARAMETERS, SITES, rate_said
 from moreish.learning.vitals import Vitals
 from moreish.runs.reporting.section import POWER, Column, Figure, Picture, Remark, Section, Table, sentence
 from moreish.runs.vitals import WatchedRun, vitals
@@ -63,7 +63,7 @@ def vitals_section(found: WatchedRun) -> Section:
         "few tanh at their ends, update:data near -3."
     )
     picture = Picture("watched", "vitals", "Layer by layer, and over the steps", sentence, Watched(found))
-    tables = tuple(table for table in (_sites(now), _parameters(now), _norms(now)) if table.rows)
+    tables = tuple(table for table in (_sites(now), _parameters(now, found.rate_share(now.step)), _norms(now)) if table.rows)
     remarks = (Remark("warning", found.torn_said),) if found.torn else ()
     return Section(*VITALS, remarks, figures, tables, (picture,))
 
@@ -108,7 +108,7 @@ def _sites(vitals: Vitals) -> Table:
     return Table("sites", "Activations and their gradients", columns, rows)
 
 
-def _parameters(vitals: Vitals) -> Table:
+def _parameters(vitals: Vitals, lr_share: float) -> Table:
     columns = (
         Column("parameter", "parameter", "Its name in the model."),
         Column("data", "deviation", PARAMETERS["deviation"], "", 4),
@@ -116,7 +116,7 @@ def _parameters(vitals: Vitals) -> Table:
         Column("update_to_data", "update:data", PARAMETERS["update:data"], "", 2),
     )
     rows = tuple((p.name, p.data.deviation, p.gradient_to_data, p.update_to_data) for p in vitals.parameters)
-    return Table("parameters", "Parameters and what changes them", columns, rows)
+    return Table("parameters", "Parameters and what changes them", columns, rows, rate_said(lr_share))
 
 
 def _norms(vitals: Vitals) -> Table:
