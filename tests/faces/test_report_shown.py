@@ -266,7 +266,7 @@ REFUSED = [
     (["report", "RUN", "-o", "r.pdf"], 2, "does not end in .html"),
     (["report", "RUN", "-o", "RUN/r.html"], 2, "inside a run directory"),
     (["report", "nosuch"], 1, "no run directory nosuch"),
-    (["report", "RUN", "-n", "0"], 2, "not a whole number from 1 to 1,000"),
+    (["report", "RUN", "-n", "0"], 2, "-n 0 is not a whole number from 1 to 1,000"),
     (["report", "RUN", "--seed", "-1"], 2, "seed"),
     (["embeddings", "RUN", "--by", "angle"], 2, "neither distance nor cosine"),
     (["embeddings", "RUN", "--neighbours", "-2"], 2, "not a whole number from 0"),
