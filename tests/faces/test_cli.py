@@ -124,7 +124,7 @@ def test_help_of_the_whole(moreish):
     for listing in (ran.out, moreish("explain", "--help").out, moreish("exercise", "--help").out):
         told = [" ".join(word.split()) for word in re.findall(r"^  [a-z-]+ {2,}(\S.*(?:\n {8,}\S.*)*)", listing, re.M)]
         assert len(told) > 3 and all(text.endswith(".") for text in told)
-        assert not [text for text in told if re.search(r'; |[:,]\.$|if not\.$', text)], "a sentence is not cut off"
+        assert not [text for text in told if re.search(r"; |[:,]\.$|if not\.$", text)], "a sentence is not cut off"
     version = moreish("--version")
     assert version.code == 0 and re.fullmatch(r"moreish \d+\.\d+\.\d+\n", version.out)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from moreish.errors import RunError, UsageError
+from moreish.errors import RunError, UsageError, counted
 from moreish.explaining.embedding.measures import embeddings
 from moreish.generating.sample import sample
 from moreish.learning.doctor.diagnosis import diagnose
@@ -24,7 +24,17 @@ from moreish.runs.report import report
 from moreish.runs.reporting import learning, making, predicting, run
 from moreish.runs.reporting.inside import verdicts_section
 from moreish.runs.reporting.learning import read_curves
-from moreish.runs.reporting.section import POWER, Column, Section, Table, explained, figures_of, sentence, shown
+from moreish.runs.reporting.section import (
+    POWER,
+    Column,
+    Section,
+    Table,
+    explained,
+    figures_of,
+    sentence,
+    shown,
+    unit_shown,
+)
 from moreish.runs.vitals import vitals
 from moreish.text.corpus import Corpus
 from moreish.text.hygiene import inspect_lines
@@ -267,7 +277,9 @@ def test_small_gradients_are_told_as_watch_tells_them(found, places):
     )  # fmt: skip
     last = vitals(places["mlp"]).at()
     sites, parameters = found.section("vitals").tables
-    told = [dict(zip((column.name for column in t.columns), t.shown(row))) for t in (sites, parameters) for row in t.rows]
+    told = [
+        dict(zip((column.name for column in t.columns), t.shown(row))) for t in (sites, parameters) for row in t.rows
+    ]
     gradients = [row["gradient"] for row in told if "gradient" in row]
     assert gradients == ["" if site.gradient is None else f"{site.gradient.deviation:.1e}" for site in last.sites]
     ratios = [row["gradient_to_data"] for row in told if "gradient_to_data" in row]
@@ -277,6 +289,19 @@ def test_small_gradients_are_told_as_watch_tells_them(found, places):
 def test_a_name_keeps_its_small_letter_where_a_complaint_begins_with_it():
     assert sentence("out/dup.txt has one line", "out/dup.txt") == "out/dup.txt has one line"
     assert sentence("there is none", "out/dup.txt", "") == "There is none"
+
+
+def test_a_unit_loses_its_s_after_one():
+    told = {
+        (1, "lines"): "line",
+        (2, "lines"): "lines",
+        (1, "nats"): "nats",
+        (1, "share"): "",
+        (1, "lines on end"): "lines on end",
+    }
+    assert unit_shown("lines", True) == unit_shown("lines") == "lines"
+    assert {given: unit_shown(given[1], given[0]) for given in told} == told
+    assert [counted(n, "line") for n in (0, 1, 2000)] == ["0 lines", "1 line", "2,000 lines"]
 
 
 def test_a_figure_that_is_not_known_must_say_why():

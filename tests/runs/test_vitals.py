@@ -96,7 +96,9 @@ def test_a_step_that_was_not_read_is_refused_with_those_near(made, step, said):
         vitals(made[0]).at(step)
 
 
-@pytest.mark.parametrize("count, said", [(1, "is one reading, at step 1;"), (3, "are 3 readings, at steps 1, 3 and 6;")])
+@pytest.mark.parametrize(
+    "count, said", [(1, "is one reading, at step 1;"), (3, "are 3 readings, at steps 1, 3 and 6;")]
+)
 def test_where_all_readings_are_named_they_are_not_such_as(made, count, said):
     found = vitals(made[0])
     with pytest.raises(UsageError, match=said):

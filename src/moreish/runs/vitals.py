@@ -135,12 +135,12 @@ def _why_none(record: RunRecord, run: str, is_there: bool, torn: bool) -> str:
         return f"{run} was imported, so nothing of its learning is known. Train a model here, and watch that."
     if recipe.method == "counting":
         return (
-            f"{run} holds a {model}, which is fitted by counting: no gradient passes through it, so there are no "
-            f"vitals. Watch a network: moreish train LIST --model mlp."
+            f"{run} holds the model {model}, which is fitted by counting: no gradient passes through it, so there "
+            f"are no vitals. Watch a network: moreish train LIST --model mlp."
         )
     if recipe.method in ("gradient", "closed-form"):
         return (
-            f"{run} holds a {model} that learnt from the whole list at once, which is not watched. Train it from "
+            f"{run} holds the model {model}, learnt from the whole list at once, which is not watched. Train it from "
             f"minibatches: --batch 128."
         )
     if not recipe.watch_every:

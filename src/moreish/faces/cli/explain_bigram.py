@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from moreish.errors import counted
 from moreish.faces.cli.console import stdout
 from moreish.faces.cli.measuring import followed, grid, read_corpus, show
 from moreish.faces.cli.options import Column, Encoding, Field, Json, ListArgument, Normalize, Split, read_options, whole
@@ -78,7 +79,7 @@ def told(found: Bigram, console: Console) -> RenderableType:
         ("One minimum, from wherever it starts", _starts(found), "convex"),
         ("Not so with hidden units", _lines(found), "bent"),
     )
-    where = f"{printable(found.list)}: {found.lines:,} lines, {found.pairs:,} pairs, {found.symbols} symbols"
+    where = f"{printable(found.list)}: {counted(found.lines, 'line')}, {found.pairs:,} pairs, {found.symbols} symbols"
     parts: list[RenderableType] = [Text(where)]
     for title, figures, name in steps:
         parts += [Text(f"\n{title}", "bold"), figures, Text(words[name], "dim")]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from moreish.errors import counted
 from moreish.faces.cli.measuring import followed, grid, read_corpus, show
 from moreish.faces.cli.options import (
     Column,
@@ -80,7 +81,7 @@ def told(found: Convolution) -> RenderableType:
         ("Operators that are called", _calls(found), "calls"),
         ("Time, against the convolution's", _times(found), "timings"),
     )
-    where = f"{printable(found.list)}: {found.lines:,} lines, {found.symbols:,} symbols to predict"
+    where = f"{printable(found.list)}: {counted(found.lines, 'line')}, {found.symbols:,} symbols to predict"
     parts: list[RenderableType] = [Text(where)]
     for title, figures, name in steps:
         parts += [Text(f"\n{title}", "bold"), figures, Text(words[name], "dim")]

@@ -31,7 +31,7 @@ def write_options(command: Any, context: Any, formatter: Any) -> None:
 
 
 class Group(TyperGroup):
-    """The commands under the headings of their panels. A wrong name is answered with a near one, or with all of them."""
+    """The commands under the headings of their panels. A wrong name is answered with a near one, or with all."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         word = args[0]
@@ -54,6 +54,6 @@ class Group(TyperGroup):
 
 
 def _first_words(text: str) -> str:
-    """A docstring's first sentence, as far as its first colon, semicolon or stop: what stands there is whole by itself."""
+    """A docstring's first sentence, as far as its first colon, semicolon or stop: it is whole by itself."""
     first = " ".join(text.split("\n\n")[0].split())
     return re.split(r"[:;.] |[:;.]$", first)[0] + "."

@@ -63,7 +63,9 @@ def vitals_section(found: WatchedRun) -> Section:
         "few tanh at their ends, update:data near -3."
     )
     picture = Picture("watched", "vitals", "Layer by layer, and over the steps", sentence, Watched(found))
-    tables = tuple(table for table in (_sites(now), _parameters(now, found.rate_share(now.step)), _norms(now)) if table.rows)
+    tables = tuple(
+        table for table in (_sites(now), _parameters(now, found.rate_share(now.step)), _norms(now)) if table.rows
+    )
     remarks = (Remark("warning", found.torn_said),) if found.torn else ()
     return Section(*VITALS, remarks, figures, tables, (picture,))
 

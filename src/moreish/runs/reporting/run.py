@@ -168,7 +168,7 @@ def list_section(trained: Trained) -> Section:
         found.mean_length, found.longest, len(found.symbols), len(found.rare_symbols), len(found.control_symbols),
     )  # fmt: skip
     sentence = (
-        f"Lines of each length. Half of them have at most {_median(found.lengths)} symbols, and the longest "
+        f"Lines of each length. Half of them have at most {_median(found.lengths):,} symbols, and the longest "
         f"{found.longest:,}; a tail far to the right is often something that is no line of its kind."
     )
     picture = Picture("lengths", "lengths", "How long the lines are", sentence, Lengths(found.lengths))
