@@ -94,3 +94,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     names = sorted(known)
     near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     return f"Did you mean {near[0]!r}?" if near else "There are: " + ", ".join(names) + "."
+
+
+def counted(count: int, one: str) -> str:
+    """`1 line`, `2,000 lines`: a number of things whose plural ends in s."""
+    return f"{count:,} {one}{'' if count == 1 else 's'}"

@@ -241,7 +241,7 @@ def test_sentences_follow_from_the_figures(found):
     factors = {"gru": 0.60, "rnn": 0.62, "wavenet": 0.9}
     fresh = [replace(each, factor=factors.get(each.network, 0.1)) for each in found.fresh]
     told = of_recalls(recalls, fresh)
-    assert "At 4 it is gru alone" in told and "gru (x 0.60 a symbol) remembers farther than rnn (x 0.62)" in told
+    assert "At 4 it is gru alone" in told and "gru (× 0.60 a symbol) remembers farther than rnn (× 0.62)" in told
     alike = of_recalls([replace(each, distances=[2, 4], known=[1.0, 1.0]) for each in recalls], fresh)
     assert "At 4 it is each" in alike and "decide it alone" not in alike
     never = of_recalls([replace(each, distances=[2, 4], known=[0.1, 0.0]) for each in recalls], fresh)

@@ -121,6 +121,10 @@ def test_help_of_the_whole(moreish):
     assert ran.code == 0 and ran.err == "" and all(f"\n  {command} " in ran.out for command in COMMANDS)
     assert "Example: moreish more" in ran.out and moreish("-h").out == ran.out
     assert moreish().code in (0, 2)
+    for listing in (ran.out, moreish("explain", "--help").out, moreish("exercise", "--help").out):
+        told = [" ".join(word.split()) for word in re.findall(r"^  [a-z-]+ {2,}(\S.*(?:\n {8,}\S.*)*)", listing, re.M)]
+        assert len(told) > 3 and all(text.endswith(".") for text in told)
+        assert not [text for text in told if re.search(r"; |[:,]\.$|if not\.$", text)], "a sentence is not cut off"
     version = moreish("--version")
     assert version.code == 0 and re.fullmatch(r"moreish \d+\.\d+\.\d+\n", version.out)
 

@@ -18,7 +18,9 @@ MANY_DIGITS = "9" * 5000
 
 BAD: list[tuple[list[str], int, str]] = [
     # commands and arguments
-    (["nosuch"], 2, "No such command 'nosuch'"),
+    (["nosuch"], 2, "no command 'nosuch'. There are: backprop, "), (["trian"], 2, "Did you mean 'train'?"),
+    (["explain", "nosuch"], 2, "explain has no command 'nosuch'. There are: batchnorm, "),
+    (["explain", "bigrm"], 2, "Did you mean 'bigram'?"),
     (["--nosuch"], 2, "--nosuch"),
     (["train"], 2, "LIST"),
     (["train", ""], 1, "no path"),

@@ -86,6 +86,7 @@ def test_a_gain_is_a_number_a_fraction_or_a_name(text, value):
     [
         (["--gain", "5/0"], "divides by zero"),
         (["--gain", "tahn"], "Did you mean 'tanh'?"),
+        (["--gain", "foo"], "Or give a number, such as 1.2 or 5/3"),
         (["--gain", "a/b"], "is not a number"),
         (["--gain", "inf"], "above 0"),
         (["--gain", "11"], "above 0"),

@@ -8,6 +8,7 @@ import json
 import re
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -24,6 +25,7 @@ from moreish.faces.reporting.pictures import DRAWINGS
 from moreish.faces.reporting.terminal import told
 from moreish.runs.directory import load
 from moreish.runs.report import Report, report
+from moreish.runs.reporting.learning import Curves
 
 HOSTILE = [
     "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "</style><b>", "</svg><iframe src=//x>",
@@ -264,7 +266,7 @@ REFUSED = [
     (["report", "RUN", "-o", "r.pdf"], 2, "does not end in .html"),
     (["report", "RUN", "-o", "RUN/r.html"], 2, "inside a run directory"),
     (["report", "nosuch"], 1, "no run directory nosuch"),
-    (["report", "RUN", "-n", "0"], 2, "not a whole number from 1 to 1,000"),
+    (["report", "RUN", "-n", "0"], 2, "-n 0 is not a whole number from 1 to 1,000"),
     (["report", "RUN", "--seed", "-1"], 2, "seed"),
     (["embeddings", "RUN", "--by", "angle"], 2, "neither distance nor cosine"),
     (["embeddings", "RUN", "--neighbours", "-2"], 2, "not a whole number from 0"),
@@ -305,6 +307,17 @@ def test_each_kind_of_picture_can_be_drawn_both_ways(reports):
                     assert box.x0 >= -1 and box.x1 <= figure.bbox.x1 + 1, text.get_text()
 
 
+def test_the_key_of_the_curves_names_what_is_drawn_and_no_more():
+    console = Console(width=80, record=True, file=Path("/dev/null").open("w"))  # noqa: SIM115
+    for train, dev, named in (
+        ([(1, 3.0), (9, 2.0)], [], {"batches"}), ([(1, 3.0)], [(5, 2.5)], {"batches", "dev"}),
+        ([], [(1, 3.0), (5, 2.0)], {"dev"}),
+    ):  # fmt: skip
+        console.print(DRAWINGS["curves"].characters(Curves(train, dev, 3.3), 80))
+        told = console.export_text()
+        assert "knowing nothing" in told and {word for word in ("batches", "dev") if word in told} == named
+
+
 def test_a_picture_may_have_a_wide_drawing_too_and_the_page_shows_one_of_them(reports, pages, monkeypatch):
     pytest.importorskip("matplotlib")
     from moreish.faces.plot_report import curves_figure
@@ -336,6 +349,25 @@ def test_the_figure_of_the_symbols_has_each_at_its_place(networks):
     letters = {text.get_text() for text in embeddings_figure(hostile, any_font=True).axes[0].texts}
     assert "U+65E5" in codes and "日" in letters and "$" in codes
     assert rendered(embeddings_figure(hostile), "png")
+
+
+@pytest.mark.parametrize("width", [4.4, 7.0])
+def test_a_code_is_small_and_no_label_leaves_the_axes(networks, width):
+    pytest.importorskip("matplotlib")
+    from moreish.explaining.embedding.measures import embeddings
+    from moreish.faces.plot_embeddings import SMALLEST, embeddings_figure
+
+    figure = embeddings_figure(embeddings(load(networks["hostile"])), width)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")
+        figure.draw_without_rendering()
+    (axes,) = figure.axes
+    codes = [text for text in axes.texts if text.get_text().startswith(("U+", "\\x", "\\u"))]
+    assert len(codes) > 2
+    assert all(text.get_fontsize() < SMALLEST and text.get_fontweight() == "normal" for text in codes)
+    for text in axes.texts:
+        box = text.get_window_extent()
+        assert axes.bbox.x0 - 1 <= box.x0 and box.x1 <= axes.bbox.x1 + 1, text.get_text()
 
 
 def test_symbols_are_drawn_where_they_stand_in_the_terminal_too(moreish, networks):

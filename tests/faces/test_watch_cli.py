@@ -15,6 +15,7 @@ from moreish.faces.draw import sparks
 from moreish.faces.plot import DARK, rendered
 from moreish.learning import normal
 from moreish.learning.vitals import Noise, Spread, noise_scale
+from moreish.runs.reporting.inside import vitals_of_run
 from moreish.runs.vitals import WatchedRun, vitals
 from quick import SMALL
 
@@ -134,6 +135,20 @@ def test_the_figure_shows_what_was_found(watched, name):
         assert " ".join(axes.get_xlabel().split()).endswith(normal.FIGURES[key])
 
 
+def test_no_update_falls_out_of_its_axis(watched):
+    """At the end of a decayed rate updates are a ten-thousandth of what they were."""
+    pytest.importorskip("matplotlib")
+    from moreish.faces.plot_watch import watch_figure
+
+    found = vitals(watched["gru"])
+    last = found.readings[-1]
+    parameters = [replace(p, update_to_data=-8.5) for p in last.parameters]
+    found = replace(found, readings=[*found.readings[:-1], replace(last, parameters=parameters)])
+    low, high = watch_figure(found, last.step).axes[3].get_ylim()
+    shown = [p.update_to_data for one in found.readings for p in one.parameters if len(p.shape) > 1]
+    assert low < min(shown) == -8.5 and max(shown) < high
+
+
 @pytest.mark.parametrize("name, width", [("gru", 4.5), ("gru", 12.0), ("transformer", 8.0), ("transformer", 18.0)])
 def test_nothing_leaves_the_paper_narrow_or_wide(watched, name, width):
     pytest.importorskip("matplotlib")
@@ -225,6 +240,19 @@ def test_what_is_outside_of_normal_is_marked(watched):
     assert normal.norm_is_odd(replace(norm, rows=2), "rows", step=1)
 
 
+def test_a_low_rate_is_said_beside_the_updates_that_it_lowers(moreish, watched):
+    for share, said in ((1.0, ""), (0.6, ""), (0.01, "1 % of its highest"), (0.01, "by 2.0"), (0.0, "was 0")):
+        assert said in normal.rate_said(share) and bool(said) == bool(normal.rate_said(share))
+    found = vitals(watched["gru"])
+    told = {step: " ".join(moreish("watch", watched["gru"], "--step", step).out.split()) for step in READ}
+    for step in READ:
+        low = normal.rate_said(found.rate_share(step))
+        assert ("by itself lowers update:data" in told[step]) == bool(low) and low in told[step]
+    assert normal.rate_said(found.rate_share(READ[-1])), "the rate falls to the end"
+    (parameters,) = [table for table in vitals_of_run(watched["gru"]).tables if table.name == "parameters"]
+    assert parameters.about == normal.rate_said(found.rate_share(READ[-1]))
+
+
 def test_sparks_show_all_that_is_there():
     assert sparks([0, 1, 800, 0], 4) == " ▁█ "
     assert sparks([0, 0, 0], 3) == "   " and sparks([], 3) == ""
@@ -238,3 +266,24 @@ def test_a_damaged_file_is_refused_by_the_command_too(moreish, watched, tmp_path
     (tmp_path / "run" / "vitals.jsonl").write_text('{"step": 1, "vitals": [1]}\n')
     ran = moreish("watch", tmp_path / "run")
     assert ran.code == MoreishError.exit_code and "line 1" in ran.err and ran.out == ""
+
+
+def test_a_file_that_is_cut_short_is_said_on_standard_error_and_in_the_report(moreish, watched, tmp_path):
+    import shutil
+
+    shutil.copytree(watched["gru"], tmp_path / "run")
+    path = tmp_path / "run" / "vitals.jsonl"
+    path.write_bytes(path.read_bytes()[:-9])
+    for ran in (moreish("watch", "run"), moreish("watch", "run", "--json")):
+        assert ran.code == 0 and ran.out and "cut short" in ran.err and "step 6" in ran.err
+    (remark,) = vitals_of_run(tmp_path / "run").remarks
+    assert remark.tone == "warning" and "cut short" in remark.text
+
+
+@pytest.mark.parametrize("count, more", [(6, ""), (9, " and 3 more")])
+def test_of_many_runs_some_are_named_and_the_others_counted(moreish, count, more):
+    for i in range(count):
+        Path(f"runs/r{i}").mkdir(parents=True)
+        Path(f"runs/r{i}/run.toml").touch()
+    ran = moreish("watch", "runs/nope")
+    assert ran.code == 1 and ran.err.endswith(f"runs/r4, runs/r5{more}.\n") and "runs/r0, runs/r1" in ran.err

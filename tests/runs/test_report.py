@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from moreish.errors import RunError, UsageError
+from moreish.errors import RunError, UsageError, counted
 from moreish.explaining.embedding.measures import embeddings
 from moreish.generating.sample import sample
 from moreish.learning.doctor.diagnosis import diagnose
@@ -24,7 +24,17 @@ from moreish.runs.report import report
 from moreish.runs.reporting import learning, making, predicting, run
 from moreish.runs.reporting.inside import verdicts_section
 from moreish.runs.reporting.learning import read_curves
-from moreish.runs.reporting.section import Column, Section, Table, explained, figures_of, shown
+from moreish.runs.reporting.section import (
+    POWER,
+    Column,
+    Section,
+    Table,
+    explained,
+    figures_of,
+    sentence,
+    shown,
+    unit_shown,
+)
 from moreish.runs.vitals import vitals
 from moreish.text.corpus import Corpus
 from moreish.text.hygiene import inspect_lines
@@ -152,6 +162,10 @@ def test_a_run_over_folds_and_one_without_a_list(places, tmp_path):
     assert value(few, "predicting", "part") == "kfold"
     assert value(few, "predicting", "nats") == pytest.approx(held_out_loss(load(places["few"])))
     assert value(few, "predicting", "low") is None and value(few, "predicting", "train") is None
+    assert "takes its turn" in few.summary
+    one = report(places["one"])
+    assert "learnt from 1 line of" in one.summary and "leaves nothing to hold out" in one.summary
+    assert "takes its turn" not in one.summary and "leaves nothing to hold out" in value(one, "run", "split")
     shutil.copytree(FIXTURES / "bigram-of-hashes", tmp_path / "run")
     told = report(tmp_path / "run")
     assert "only hashes" in told.section("list").missing and "only hashes" in told.summary
@@ -255,6 +269,39 @@ def test_the_vitals_are_those_that_the_run_kept(places):
 )  # fmt: skip
 def test_values_as_people_read_them(given, unit, words):
     assert shown(given, unit) == words
+
+
+def test_small_gradients_are_told_as_watch_tells_them(found, places):
+    assert (shown(4.56e-5, places=POWER), shown(0.0, places=POWER), shown(12.0, places=POWER)) == (
+        "4.6e-05", "0.0e+00", "1.2e+01",
+    )  # fmt: skip
+    last = vitals(places["mlp"]).at()
+    sites, parameters = found.section("vitals").tables
+    told = [
+        dict(zip((column.name for column in t.columns), t.shown(row))) for t in (sites, parameters) for row in t.rows
+    ]
+    gradients = [row["gradient"] for row in told if "gradient" in row]
+    assert gradients == ["" if site.gradient is None else f"{site.gradient.deviation:.1e}" for site in last.sites]
+    ratios = [row["gradient_to_data"] for row in told if "gradient_to_data" in row]
+    assert ratios == [f"{each.gradient_to_data:.1e}" for each in last.parameters]
+
+
+def test_a_name_keeps_its_small_letter_where_a_complaint_begins_with_it():
+    assert sentence("out/dup.txt has one line", "out/dup.txt") == "out/dup.txt has one line"
+    assert sentence("there is none", "out/dup.txt", "") == "There is none"
+
+
+def test_a_unit_loses_its_s_after_one():
+    told = {
+        (1, "lines"): "line",
+        (2, "lines"): "lines",
+        (1, "nats"): "nats",
+        (1, "share"): "",
+        (1, "lines on end"): "lines on end",
+    }
+    assert unit_shown("lines", True) == unit_shown("lines") == "lines"
+    assert {given: unit_shown(given[1], given[0]) for given in told} == told
+    assert [counted(n, "line") for n in (0, 1, 2000)] == ["0 lines", "1 line", "2,000 lines"]
 
 
 def test_a_figure_that_is_not_known_must_say_why():

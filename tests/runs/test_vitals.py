@@ -90,20 +90,41 @@ def test_a_run_that_is_overwritten_or_removed_keeps_no_older_vitals(corpus, run)
     assert not run.with_name("other").exists()
 
 
-@pytest.mark.parametrize("step, said", [(2, "at steps such as 1, 3, 6"), (100, "at steps such as 3, 6, 7")])
+@pytest.mark.parametrize("step, said", [(2, "at steps such as 1, 3 and 6"), (100, "at steps such as 3, 6 and 7")])
 def test_a_step_that_was_not_read_is_refused_with_those_near(made, step, said):
     with pytest.raises(UsageError, match=said):
         vitals(made[0]).at(step)
+
+
+@pytest.mark.parametrize(
+    "count, said", [(1, "is one reading, at step 1;"), (3, "are 3 readings, at steps 1, 3 and 6;")]
+)
+def test_where_all_readings_are_named_they_are_not_such_as(made, count, said):
+    found = vitals(made[0])
+    with pytest.raises(UsageError, match=said):
+        replace(found, readings=found.readings[:count]).at(2)
 
 
 def test_a_torn_line_is_passed_over_and_the_next_reading_takes_its_place(run):
     path = run / VITALS_FILE
     whole = path.read_bytes()
     path.write_bytes(whole[:-40])
-    assert [one.step for one in vitals(run).readings] == READ[:-1]
+    found = vitals(run)
+    assert [one.step for one in found.readings] == READ[:-1]
+    assert found.torn and "last line is no whole reading" in found.torn_said and "of step 6" in found.torn_said
     rewind_vitals(run, 3)
     assert [one.step for one in vitals(run).readings] == [1, 3]
     assert whole.startswith(path.read_bytes())
+    assert not vitals(run).torn and vitals(run).torn_said == ""
+
+
+@pytest.mark.parametrize("size, said", [(0, "vitals.jsonl is empty"), (100, "cut short: it holds no whole reading")])
+def test_a_file_without_a_whole_reading_says_so(run, size, said):
+    path = run / VITALS_FILE
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(RunError, match=said) as caught:
+        vitals(run)
+    assert "no step yet" not in str(caught.value)
 
 
 def put(run: Path, change) -> None:

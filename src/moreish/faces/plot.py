@@ -56,7 +56,7 @@ def check_plot(path: str) -> str:
     """
     ending = PurePath(path).suffix.removeprefix(".").lower()
     if ending not in FORMATS:
-        raise UsageError(f"--plot {path!r:.80} ends in none of: {', '.join(FORMATS)}. Give a file such as lr.png.")
+        raise UsageError(f"--plot {path!r:.80} ends in none of: {', '.join(FORMATS)}. Give a file such as figure.png.")
     check_matplotlib("--plot")
     return ending
 

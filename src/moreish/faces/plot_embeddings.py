@@ -19,6 +19,10 @@ MOST_NAMED = 80
 """Symbols drawn by their names, the most frequent; the others are dots."""
 LARGEST, SMALLEST = 17.0, 8.5
 """Points: the size of the most and of the least frequent symbol."""
+CODE = 7.0
+"""Points: the size of a name by code, which is long and says little, so that it covers less."""
+LEAST_MARGIN, A_LETTER, AXES = 0.08, 0.75, 0.5
+"""Of the axes: room around the places; of its size: the width of a bold letter; of the paper: the axes, at least."""
 NAMED_IN_LEGEND = 8
 LONGEST_IN_LEGEND = 24
 """Characters of symbols."""
@@ -51,19 +55,24 @@ def embeddings_figure(
     axes.scatter([p.x for p in dots], [p.y for p in dots], s=7, color=look.faint, alpha=0.5, lw=0)
     words_too = found.kind == "words"
     most = max((p.times or 1 for p in places), default=1)
+    widest = 0.0
     for place in named:
         colour = look.ink if place.group is None else colours[place.group - 1]
         if place.what != "symbol" or place.times == 0:
             colour = look.faint
         name = _drawable(place_label(place), any_font)
+        by_code = (name.startswith("\\") and len(name) > 1) or name != place_label(place)
+        size = CODE if by_code else _size(place, most, words_too)
         axes.text(
-            place.x, place.y, name, color=colour, fontsize=_size(place, most, words_too), weight="bold", ha="center",
+            place.x, place.y, name, color=colour, fontsize=size, weight="normal" if by_code else "bold", ha="center",
             va="center", parse_math=False, clip_on=True,
         )  # fmt: skip
+        widest = max(widest, A_LETTER * size * len(name) / 72)
     for group in sorted({p.group for p in named if p.group is not None}):
         axes.plot([], [], "s", ms=7, color=colours[group - 1], label=_class_name(found, group, any_font))
     axes.plot([], [], "s", ms=7, color=look.faint, label=f"{BOUNDARY_SIGN} a line's start and end")
-    axes.margins(0.08)
+    share = min(0.3, widest / 2 / (AXES * width))  # what half a label at the edge takes of the axes
+    axes.margins(x=max(LEAST_MARGIN, share / (1 - 2 * share)), y=LEAST_MARGIN)
     axes.set_aspect("equal", adjustable="datalim")  # near is near, whichever way
     how = "exactly" if found.method == "exact" else "by principal components"
     dress(axes, look, fill(f"{found.model}: the {found.layer} of its symbols, {how}", round(room * 0.7)), size=12)

@@ -175,8 +175,7 @@ def _updates(axes: Any, look: Look, found: WatchedRun, now: Vitals) -> None:
         axes.plot([], [], color=colours(0.12), lw=2.5, label=f"first: {lines[0][0]}")
         axes.plot([], [], color=colours(0.88), lw=2.5, label=f"last: {lines[-1][0]}")
     shown = [value for _, _, values in lines for value in values]
-    low = max(min([*shown, -4.0]), -6.5)
-    axes.set_ylim(low - 0.2, max([*shown, -2.5]) + 0.4)
+    axes.set_ylim(min([*shown, -4.0]) - 0.2, max([*shown, -2.5]) + 0.4)
     axes.axvline(now.step, color=look.faint, lw=0.8, ls=(0, (1, 2)))
 
 

@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from moreish.errors import counted
 from moreish.faces.against_train import memorising_table
 from moreish.faces.draw import bar, count_table, histogram, sign
 from moreish.shapes import BOUNDARY_SIGN
@@ -146,7 +147,7 @@ def evaluation_table(found: Evaluation, looks: int) -> RenderableType:
     table = _grid("dim", "bold", "dim")
     table.columns[1].justify = "right"
     part = f"over {found.folds} folds" if found.folds else f"on {found.part}"
-    of = f"{found.model} {part} ({found.split} split): {found.lines:,} lines, {found.symbols:,} symbols"
+    of = f"{found.model} {part} ({found.split} split): {counted(found.lines, 'line')}, {found.symbols:,} symbols"
     table.add_row("nats per symbol", f"{found.nats_per_symbol:.4f}", "mean negative log-likelihood; lower is better")
     table.add_row("bits per symbol", f"{found.bits_per_symbol:.4f}", "the same in bits: nats / ln 2")
     table.add_row("perplexity", f"{found.perplexity:.3f}", "as unsure as among so many equally likely symbols")
@@ -177,7 +178,10 @@ def training_summary(trained: Trained, evaluated: Evaluation | None) -> Renderab
         f"{len(corpus.dev):,} dev and {len(corpus.test):,} test lines held out" if len(corpus.dev) else "none held out"
     )
     lines: list[RenderableType] = [
-        Text(f"{trained.recipe.model}, {trained.parameters:,} parameters, from {len(corpus.train):,} lines ({held})."),
+        Text(
+            f"{trained.recipe.model}, {trained.parameters:,} parameters, from {counted(len(corpus.train), 'line')} "
+            f"({held})."
+        ),
     ]
     if evaluated:
         loss = f"{evaluated.nats_per_symbol:.4f} nats per symbol on {evaluated.part}"
@@ -214,7 +218,7 @@ def run_table(found: dict[str, Any]) -> RenderableType:
     table.add_row("model", _plain(f"{recipe['model']} {settings}".strip()))
     table.add_row("parameters", f"{found['parameters']:,}")
     parts = f"{listed['train']:,} train, {listed['dev']:,} dev, {listed['test']:,} test"
-    table.add_row("list", _plain(f"{listed['name']}: {listed['lines']:,} lines ({parts})"))
+    table.add_row("list", _plain(f"{listed['name']}: {counted(listed['lines'], 'line')} ({parts})"))
     table.add_row("kept", "the lines" if listed["kept"] else "hashes of the lines only")
     table.add_row(
         "split", f"{recipe['split']}, seed {recipe['split_seed']}" + (f" ({found['note']})" if found["note"] else "")

@@ -18,6 +18,7 @@ from moreish.learning.normal import (
     noise_said,
     norm_is_odd,
     parameter_is_odd,
+    rate_said,
     site_is_odd,
 )
 from moreish.text.alphabet import printable
@@ -47,6 +48,8 @@ def watch_table(found: WatchedRun, step: int, width: int) -> RenderableType:
         parts += [_heading("What passes through, and the gradient that comes back"), _sites(now.sites, width)]
         parts += _explained(_used_sites(now.sites), SITES)
     parts += [_heading("Parameters"), _parameters(now.parameters, found.rate_share(step), width)]
+    if low := rate_said(found.rate_share(step)):
+        parts.append(_sentence(low))
     parts += _explained(PARAMETERS, PARAMETERS)
     if now.norms:
         parts += [_heading("BatchNorm: the batch against what is kept for evaluation"), _norms(now.norms, step, width)]

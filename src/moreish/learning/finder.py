@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from moreish.errors import ConfigError, MoreishError
+from moreish.errors import ConfigError, MoreishError, counted
 from moreish.learning.batches import Batches
 from moreish.learning.curve import LEAST_POINTS, read_curve
 from moreish.learning.fit import make_recipe
@@ -273,8 +273,8 @@ def _check_learns(model: str) -> None:
 def _check_lines(lines: int) -> None:
     if lines < LEAST_LINES:
         raise ConfigError(
-            f"a list with {lines} lines to learn from is too short to find a rate by; it takes {LEAST_LINES}. Use a "
-            f"longer one, or the recipe's own rate."
+            f"a list with {counted(lines, 'line')} to learn from is too short to find a rate by; it takes "
+            f"{LEAST_LINES}. Use a longer one, or the recipe's own rate."
         )
 
 

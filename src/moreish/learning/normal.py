@@ -19,6 +19,8 @@ SGD: AdamW at its best rate stands at about -2.2 in all of our networks."""
 MOST_ABOVE_UNSURE = 0.15
 """Nats above ln V at which a fresh network is over-confident: the lecture's mended ones are within 0.03."""
 APART, RATIOS = 1.0, (0.5, 2.0)
+FULL_RATE = 0.5
+"""Share of the highest learning rate below which a low update:data is first of all the rate's own doing."""
 SETTLED = 50
 """Steps after which a BatchNorm's running statistics, which take a tenth of each batch, no longer know of the start."""
 
@@ -81,6 +83,24 @@ def parameter_is_odd(parameter: ParameterVitals, number: str, lr_share: float = 
         return update is not None and len(parameter.shape) > 1 and not low <= update <= UPDATES[1]
     spread = parameter.gradient if number == "gradient:data" else parameter.data
     return spread is not None and spread.not_finite > 0
+
+
+def rate_said(lr_share: float) -> str:
+    """What a rate below its highest does to update:data, in a sentence; nothing where it does little.
+
+    An update is in proportion to the rate, for SGD, AdamW and Muon alike, so its log10 falls by the rate's own.
+
+    Args:
+        lr_share: the learning rate of the step as a share of the highest.
+    """
+    if lr_share >= FULL_RATE:
+        return ""
+    if lr_share <= 0:
+        return "The rate was 0 at this step, so nothing was learnt in it."
+    return (
+        f"At this step the rate was {100 * lr_share:.2g} % of its highest, which by itself lowers update:data by "
+        f"{-math.log10(lr_share):.1f}: at the full rate it would be so much higher."
+    )
 
 
 def norm_is_odd(norm: NormVitals, number: str, step: int) -> bool:

@@ -33,6 +33,8 @@ from moreish.text.lines import Lines
 
 MOST_RUN_FILE_BYTES = 1 << 20
 MOST_NAME = 4096
+MOST_NAMED = 6
+"""Runs that are named where one was asked for that is not there."""
 
 
 def load(directory: str | Path, device: str = "cpu") -> Trained:
@@ -103,7 +105,10 @@ def read_run(directory: str | Path) -> RunRecord:
         near: list[str] = []
         with suppress(OSError):
             near = sorted(printable(str(path.parent)) for path in where.parent.glob(f"*/{RUN_FILE}"))
-        hint = f"There are: {', '.join(near[:6])}." if near else "Make one with moreish train LIST --run DIR."
+        more = f" and {len(near) - MOST_NAMED:,} more" if len(near) > MOST_NAMED else ""
+        hint = "Make one with moreish train LIST --run DIR."
+        if near:
+            hint = f"There are: {', '.join(near[:MOST_NAMED])}{more}."
         raise RunError(f"there is no run directory {shown}. {hint}")
     if exists(where / READY):  # whoever put it there was cut off
         with lock(where):

@@ -38,6 +38,19 @@ class WatchedRun:
     recipe: Recipe
     readings: list[Vitals]
     losses: list[tuple[int, float]]
+    torn: bool = False
+    """Whether the file's last line is cut off, which is left out."""
+
+    @property
+    def torn_said(self) -> str:
+        """That the last line is cut off, in a sentence; nothing where it is not."""
+        if not self.torn:
+            return ""
+        last = self.readings[-1].step
+        return (
+            f"{VITALS_FILE} is cut short: its last line is no whole reading and is left out. The last whole one is of "
+            f"step {last:,}."
+        )
 
     def at(self, step: int | None = None) -> Vitals:
         """The reading at a step; by default the last.
@@ -51,10 +64,17 @@ class WatchedRun:
             if one.step == step:
                 return one
         near = sorted(sorted((one.step for one in self.readings), key=lambda s: (abs(s - step), s))[:3])
-        there = f"step {near[0]:,}" if len(near) == 1 else f"steps such as {', '.join(f'{s:,}' for s in near)}"
+        *before, last = (f"{s:,}" for s in near)
+        count = len(self.readings)
+        if count > len(near):
+            there = f"{count:,} readings, at steps such as {', '.join(before)} and {last}"
+        elif before:
+            there = f"{count} readings, at steps {', '.join(before)} and {last}"
+        else:
+            there = f"one reading, at step {last}"
         raise UsageError(
-            f"{printable(self.run)} was not read at step {step:,}. There are {len(self.readings)} readings, at "
-            f"{there}; train with another --watch-every for others."
+            f"{printable(self.run)} was not read at step {step:,}. There {'is' if count == 1 else 'are'} {there}; "
+            f"train with another --watch-every for others."
         )
 
     def rate_share(self, step: int) -> float:
@@ -78,9 +98,10 @@ def vitals(run: str | Path) -> WatchedRun:
     """
     record, where = read_run(run), Path(run)
     path = where / VITALS_FILE
-    readings = [_parsed(line, i + 1, path) for i, line in enumerate(read_journal(path)[0])] if exists(path) else []
+    lines, torn = read_journal(path) if exists(path) else ([], False)
+    readings = [_parsed(line, i + 1, path) for i, line in enumerate(lines)]
     if not readings:
-        raise RunError(_why_none(record, printable(str(run))))
+        raise RunError(_why_none(record, printable(str(run)), is_there=exists(path), torn=torn))
     losses = [
         (event["step"], float(event["loss"]))
         for event in read_events(where)
@@ -90,7 +111,7 @@ def vitals(run: str | Path) -> WatchedRun:
         recipe = Recipe(**record.recipe.model_dump())
     except ConfigError as error:
         raise RunError(f"{printable(str(where / RUN_FILE))}: {error}") from None
-    return WatchedRun(str(run), recipe, readings, losses)
+    return WatchedRun(str(run), recipe, readings, losses, torn)
 
 
 def line_of(vitals: Vitals) -> str:
@@ -107,19 +128,19 @@ def rewind_vitals(here: Path, step: int) -> None:
         write_file(path, text.encode())
 
 
-def _why_none(record: RunRecord, run: str) -> str:
+def _why_none(record: RunRecord, run: str, is_there: bool, torn: bool) -> str:
     recipe = record.recipe
     model = printable(recipe.model)
     if recipe.method == "imported":
         return f"{run} was imported, so nothing of its learning is known. Train a model here, and watch that."
     if recipe.method == "counting":
         return (
-            f"{run} holds a {model}, which is fitted by counting: no gradient passes through it, so there are no "
-            f"vitals. Watch a network: moreish train LIST --model mlp."
+            f"{run} holds the model {model}, which is fitted by counting: no gradient passes through it, so there "
+            f"are no vitals. Watch a network: moreish train LIST --model mlp."
         )
     if recipe.method in ("gradient", "closed-form"):
         return (
-            f"{run} holds a {model} that learnt from the whole list at once, which is not watched. Train it from "
+            f"{run} holds the model {model}, learnt from the whole list at once, which is not watched. Train it from "
             f"minibatches: --batch 128."
         )
     if not recipe.watch_every:
@@ -127,6 +148,9 @@ def _why_none(record: RunRecord, run: str) -> str:
             f"{run} was not watched while it learnt (watch_every = 0, as in runs of older versions and of fit). Train "
             f"again: moreish train LIST --model {model}."
         )
+    if is_there:
+        how = "is cut short: it holds no whole reading" if torn else "is empty"
+        return f"{run}: {VITALS_FILE} {how}. Restore it from a copy, or train again."
     return f"{run} holds no {VITALS_FILE}: it has taken no step yet, or the file was lost. Resume it, or train again."
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from moreish.errors import ListError
+from moreish.errors import ListError, counted
 from moreish.learning.batches import Batches, Windows
 from moreish.models.model import WindowModel
 from moreish.ops.loss import cross_entropy
@@ -59,8 +59,8 @@ def parts_of(corpus: Corpus) -> Parts:
     """
     if len(corpus.train) < LEAST_LINES:
         raise ListError(
-            f"{corpus.name} has {len(corpus.train)} lines to learn from, fewer than {LEAST_LINES}, which is two "
-            f"batches. Give a longer list, such as names."
+            f"{corpus.name} has {counted(len(corpus.train), 'line')} to learn from, fewer than {LEAST_LINES}, which is "
+            f"two batches. Give a longer list, such as names."
         )
     parts = Parts(corpus, "train" if corpus.kfold or corpus.split == "none" else "dev")
     windows = every_window(parts.learnt(1, 0, SCORED), 3).windows

@@ -22,9 +22,8 @@ def explained(found: Bigram) -> dict[str, str]:
             "last, and to learn is to count them: a row of counts divided by its sum is a probability for each symbol."
         ),
         "table": (
-            f"{found.pairs_seen:,} of {found.pairs_possible:,} pairs were seen. Knowing nothing costs ln "
-            f"{found.symbols} = {found.uniform:.4f} nats per symbol, the table {found.counted:.4f}: no other "
-            f"probabilities of one symbol after one symbol cost less on these lines."
+            f"Knowing nothing costs ln {found.symbols} = {found.uniform:.4f} nats per symbol, the table "
+            f"{found.counted:.4f}: no other probabilities of one symbol after one symbol cost less on these lines."
         ),
         "likelihood": _likelihood(found),
         "choice": _choice(found),

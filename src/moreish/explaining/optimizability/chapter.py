@@ -113,7 +113,9 @@ def measured(corpus: Corpus, seed: int = 0) -> Iterator[Told | Optimizability]:
         reach=reach,
         farthest=FARTHEST,
         lines=sum(len(rows) for rows in long_lines(learnt)[1]),
-        reason="" if reach == FARTHEST else f"Fewer than {LEAST} lines have more than {reach} symbols.",
+        reason=""
+        if reach == FARTHEST
+        else f"It is looked back no farther than {reach} symbols, for fewer than {LEAST} lines are longer.",
         networks=named,
         fresh=fresh,
         learnt=after,

@@ -23,7 +23,7 @@ IN_PRINCIPLE = (
 
 def explained(found: Optimizability) -> dict[str, str]:
     """A sentence or two for each figure, by its name."""
-    short = f" {found.reason} So it is looked back no farther." if found.reason else ""
+    short = f" {found.reason}" if found.reason else ""
     return {
         "networks": "What is compared, of about as many weights each.",
         "back": (
@@ -67,7 +67,7 @@ def of_back(fresh: list[Back], reach: int) -> str:
     for each in fresh:
         left = each.inputs[reach]
         assert left is not None
-        said.append(f"{each.network} {left:.1g} (x {each.factor:.2f} a symbol)")
+        said.append(f"{each.network} {left:.1g} (× {each.factor:.2f} a symbol)")
     gone = [each.network for each in fresh if each.factor < 1]
     grown = [each.network for each in fresh if each.factor > 1]
     verdict = "; ".join(f"it {verb} in {and_(names)}" for verb, names in (("shrinks", gone), ("grows", grown)) if names)
@@ -164,8 +164,8 @@ def of_recalls(recalls: list[Recall], fresh: list[Back]) -> str:
     if against:
         _, a, b = min(against)
         text += (
-            f" What is left of a gradient at first does not decide it alone: {a} (x {factors[a]:.2f} a symbol) "
-            f"remembers farther than {b} (x {factors[b]:.2f})."
+            f" What is left of a gradient at first does not decide it alone: {a} (× {factors[a]:.2f} a symbol) "
+            f"remembers farther than {b} (× {factors[b]:.2f})."
         )
     return text
 

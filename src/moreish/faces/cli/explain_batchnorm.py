@@ -31,7 +31,7 @@ def batchnorm(
     normalize: Normalize = "NFC",
     json: Json = False,
 ) -> None:  # fmt: skip
-    """BatchNorm: its axes and modes, what batch-mates do to a line, whether it regularises, and two faults.
+    """What BatchNorm does: its axes and modes, what batch-mates do to a line, whether it regularises, and two faults.
 
     What torch, the lecture and our layer do is found out of them by their numbers. On the list: a line's loss among
     other lines, train against dev with BatchNorm and without, statistics that count padding, and the lecture's axes,

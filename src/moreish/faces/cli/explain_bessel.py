@@ -30,7 +30,7 @@ def bessel(
     normalize: Normalize = "NFC",
     json: Json = False,
 ) -> None:  # fmt: skip
-    """Bessel's correction, measured: n or n - 1 in BatchNorm's batches, in what it stores, in evaluation.
+    """Which divisor a variance takes, n or n - 1: Bessel's correction in BatchNorm's batches, store and evaluation.
 
     What torch, the paper and the lecture do, found out of the layers by their numbers; then, on the list, what it
     changes at batches of 2, 8, 32 and 256: the estimates' bias, activations, gradients, and the loss of a small network

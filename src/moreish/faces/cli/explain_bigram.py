@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from moreish.errors import counted
 from moreish.faces.cli.console import stdout
 from moreish.faces.cli.measuring import followed, grid, read_corpus, show
 from moreish.faces.cli.options import Column, Encoding, Field, Json, ListArgument, Normalize, Split, read_options, whole
@@ -33,7 +34,7 @@ def bigram(
     normalize: Normalize = "NFC",
     json: Json = False,
 ) -> None:
-    """From the problem, which symbol comes next, to the model and its loss: the bigram, measured on your list.
+    """The bigram on your list, step by step: from the problem, which symbol comes next, to the model and its loss.
 
     The table of counts; the likelihood as a product, where it underflows, and its mean negative logarithm; the
     one-layer network that learns the same table; smoothing beside weight decay; and why this loss has one minimum where
@@ -78,7 +79,7 @@ def told(found: Bigram, console: Console) -> RenderableType:
         ("One minimum, from wherever it starts", _starts(found), "convex"),
         ("Not so with hidden units", _lines(found), "bent"),
     )
-    where = f"{printable(found.list)}: {found.lines:,} lines, {found.pairs:,} pairs, {found.symbols} symbols"
+    where = f"{printable(found.list)}: {counted(found.lines, 'line')}, {found.pairs:,} pairs, {found.symbols} symbols"
     parts: list[RenderableType] = [Text(where)]
     for title, figures, name in steps:
         parts += [Text(f"\n{title}", "bold"), figures, Text(words[name], "dim")]

@@ -25,7 +25,7 @@ def broadcasting(
     dark: Dark = False,
     json: Json = False,
 ) -> None:
-    """Shapes that meet: which axis stretches, what is contracted, what the backward must sum, and silent traps.
+    """How shapes meet: which axis stretches, what is contracted, what the backward must sum, and silent traps.
 
     A shape stands for a tensor: "(32,8,10) @ (10,200)". Names get theirs after `with`: "N / N.sum(1) with N=(27,27)".
     Known are the operators, reductions such as sum, views such as mT, unsqueeze and [:, None], functions such as exp,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from moreish.errors import counted
 from moreish.faces.cli.measuring import followed, grid, read_corpus, show
 from moreish.faces.cli.options import (
     Column,
@@ -44,7 +45,7 @@ def convolution(
     normalize: Normalize = "NFC",
     json: Json = False,
 ) -> None:
-    """That a tree is a dilated causal convolution, on your list, and why sliding it over a line costs less.
+    """Why a tree is a dilated causal convolution, and why sliding it over a line costs less: measured on your list.
 
     A tree learns briefly; then its lines are read window by window, by convolutions with the same weights, and symbol
     by symbol: how far the logits differ, which symbols an output sees, rows worked out, operators called, and the time
@@ -80,7 +81,7 @@ def told(found: Convolution) -> RenderableType:
         ("Operators that are called", _calls(found), "calls"),
         ("Time, against the convolution's", _times(found), "timings"),
     )
-    where = f"{printable(found.list)}: {found.lines:,} lines, {found.symbols:,} symbols to predict"
+    where = f"{printable(found.list)}: {counted(found.lines, 'line')}, {found.symbols:,} symbols to predict"
     parts: list[RenderableType] = [Text(where)]
     for title, figures, name in steps:
         parts += [Text(f"\n{title}", "bold"), figures, Text(words[name], "dim")]

@@ -138,7 +138,8 @@ def _race(found: Minibatch) -> Table:
             cells += [f"{at.step:,}", Text(f"{at.nats:.3f}", "cyan")]
         table.add_row(f"{share * found.seconds.each:g} s", *cells)
     ours, theirs = found.curves
-    for until in (ours.points[-1].symbols // 16, ours.points[-1].symbols, theirs.points[-1].symbols):
+    early = [point.symbols for point in ours.points if point.symbols <= ours.points[-1].symbols // 16][-1]
+    for until in (early, ours.points[-1].symbols, theirs.points[-1].symbols):
         cells = []
         for curve in (ours, theirs):
             at = [point for point in curve.points if point.symbols <= until][-1]

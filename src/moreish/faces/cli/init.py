@@ -41,7 +41,9 @@ def gain_number(text: str | float) -> float:
         from moreish.layers import GAINS
 
         if text not in GAINS:
-            raise typer.BadParameter(f"no gain is called {text[:40]!r}. {did_you_mean(text, GAINS)}")
+            raise typer.BadParameter(
+                f"no gain is called {text[:40]!r}. {did_you_mean(text, GAINS)} Or give a number, such as 1.2 or 5/3."
+            )
         return GAINS[text]
     return number(text)
 

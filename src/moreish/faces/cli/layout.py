@@ -11,6 +11,8 @@ from typing import Any
 
 from typer.core import TyperGroup
 
+from moreish.errors import UsageError, did_you_mean
+
 OPTIONS, ARGUMENTS, COMMANDS = "Options", "Arguments", "Commands"
 
 
@@ -29,7 +31,13 @@ def write_options(command: Any, context: Any, formatter: Any) -> None:
 
 
 class Group(TyperGroup):
-    """The commands under the headings of their panels."""
+    """The commands under the headings of their panels. A wrong name is answered with a near one, or with all."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        word = args[0]
+        if not word.startswith("-") and self.get_command(ctx, word) is None:
+            raise UsageError(f"{self.name} has no command {word!r:.60}. {did_you_mean(word, self.commands)}")
+        return super().resolve_command(ctx, args)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         write_options(self, ctx, formatter)
@@ -46,6 +54,6 @@ class Group(TyperGroup):
 
 
 def _first_words(text: str) -> str:
-    """A docstring's first sentence, as far as its first colon, comma or stop."""
+    """A docstring's first sentence, as far as its first colon, semicolon or stop: it is whole by itself."""
     first = " ".join(text.split("\n\n")[0].split())
-    return re.split(r"[:.,] |[:.]$", first)[0] + "."
+    return re.split(r"[:;.] |[:;.]$", first)[0] + "."

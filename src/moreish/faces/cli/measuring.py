@@ -60,7 +60,7 @@ def show(
     if json:
         print_json(found.to_dict())
     else:
-        stdout().print(told(found))
+        stdout().print(told(found), crop=False)  # a table of counts is as wide as its numbers, also in a file
 
 
 def grid(heads: Iterable[str], sides: str = "", *, vertical: Any = "top", no_wrap: bool = False) -> Table:

@@ -39,7 +39,11 @@ def report(
     Example: moreish report runs/mine -o report.html
     """
     _check(out)
+    from moreish.runs.report import MOST_LINES
     from moreish.runs.report import report as measure
+
+    if not 1 <= count <= MOST_LINES:
+        raise UsageError(f"-n {count} is not a whole number from 1 to {MOST_LINES:,}. Use 20, say.")
 
     with working("measuring", quiet=json):
         found = measure(run, seed=seed, lines=count, doctor=doctor)

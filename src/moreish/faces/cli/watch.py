@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from moreish.faces.cli.console import print_json, stdout
+from moreish.faces.cli.console import note, print_json, stdout
 from moreish.faces.cli.options import Json, RunArgument, whole
 from moreish.faces.cli.plots import Dark, Plot, check_figure, write_figure
 
@@ -37,6 +37,8 @@ def watch(
 
     found = vitals(run)
     now = found.at(step)
+    if found.torn:
+        note(f"warning: {found.torn_said}")
     from moreish.faces.plot_watch import watch_figure
 
     write_figure(plot, partial(watch_figure, found, now.step), dark, quiet=json)

@@ -40,8 +40,8 @@ def page(report: Report) -> str:
     style = stylesheet(inline)
     links = "".join(f'<li><a href="#{said(s.name)}">{said(s.title)}</a></li>' for s in report.sections)
     tiles = "".join(
-        f'<div><dt>{said(f.label)}</dt><dd>{_value(f.shown)} <span class="unit">{said(unit_shown(f.unit))}</span></dd>'
-        f"</div>"
+        f"<div><dt>{said(f.label)}</dt><dd>{_value(f.shown)} "
+        f'<span class="unit">{said(unit_shown(f.unit, f.value))}</span></dd></div>'
         for f in report.headlines
     )
     return (
@@ -106,7 +106,7 @@ def _figures(figures: Iterable[Figure]) -> str:
     rows = []
     for figure in figures:
         known = figure.value is not None
-        value = f'{_value(figure.shown)} <span class="unit">{said(unit_shown(figure.unit))}</span>'
+        value = f'{_value(figure.shown)} <span class="unit">{said(unit_shown(figure.unit, figure.value))}</span>'
         why = figure.explanation if known else f"{figure.explanation} Not known: {figure.unknown}"
         rows.append(
             f'<div><dt>{said(figure.label)}</dt><dd class="value{"" if known else " unknown"}">'

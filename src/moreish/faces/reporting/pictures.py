@@ -48,7 +48,9 @@ def _curves_characters(data: Any, width: int) -> RenderableType:
     across = 200
     line = [(min(steps) + (max(steps) - min(steps)) * i / across, data.unsure) for i in range(across + 1)]
     curves = [("╌", "red", line), ("·", "", data.train), ("■", "blue", data.dev)]
-    told = Text.assemble(("■", "blue"), " dev   · batches   ", ("╌", "red"), f" knowing nothing: {nothing[0][1]:.3f}")
+    keys: list[tuple[str, str] | str] = [("■", "blue"), " dev   "] if data.dev else []
+    keys += ["· batches   "] if data.train else []
+    told = Text.assemble(*keys, ("╌", "red"), f" knowing nothing: {nothing[0][1]:.3f}")
     return Group(character_curves([curve for curve in curves if curve[2]], min(width, 100)), told)
 
 

@@ -73,7 +73,7 @@ def _figures(figures: tuple[Figure, ...], width: int) -> RenderableType:
 def _value(figure: Figure) -> Text:
     if figure.value is None:
         return Text(figure.shown, "italic")
-    unit = unit_shown(figure.unit)
+    unit = unit_shown(figure.unit, figure.value)
     return Text.assemble((figure.shown, "bold"), f" {unit}" if unit else "")
 
 

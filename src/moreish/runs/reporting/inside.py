@@ -9,10 +9,11 @@ from typing import Any
 
 from moreish.errors import RunError
 from moreish.learning.doctor.finding import Finding
-from moreish.learning.normal import NORMS, PARAMETERS, SITES
+from moreish.learning.normal import NORMS, PARAMETERS, SITES, rate_said
 from moreish.learning.vitals import Vitals
-from moreish.runs.reporting.section import Column, Figure, Picture, Remark, Section, Table
+from moreish.runs.reporting.section import POWER, Column, Figure, Picture, Remark, Section, Table, sentence
 from moreish.runs.vitals import WatchedRun, vitals
+from moreish.text.alphabet import printable
 
 VITALS = ("vitals", "Its vitals", "What passed through the network while it learnt, and what came back.")
 VERDICTS = ("verdicts", "Verdicts", "What the training doctor found: the fault, by which number, and what mends it.")
@@ -47,8 +48,7 @@ def vitals_of_run(where: str | Path) -> Section:
     try:
         return vitals_section(vitals(where))
     except RunError as error:
-        said = str(error)
-        return Section(*VITALS, missing=said[:1].upper() + said[1:])
+        return Section(*VITALS, missing=sentence(str(error), printable(str(where))))
 
 
 def vitals_section(found: WatchedRun) -> Section:
@@ -63,8 +63,11 @@ def vitals_section(found: WatchedRun) -> Section:
         "few tanh at their ends, update:data near -3."
     )
     picture = Picture("watched", "vitals", "Layer by layer, and over the steps", sentence, Watched(found))
-    tables = tuple(table for table in (_sites(now), _parameters(now), _norms(now)) if table.rows)
-    return Section(*VITALS, figures=figures, tables=tables, pictures=(picture,))
+    tables = tuple(
+        table for table in (_sites(now), _parameters(now, found.rate_share(now.step)), _norms(now)) if table.rows
+    )
+    remarks = (Remark("warning", found.torn_said),) if found.torn else ()
+    return Section(*VITALS, remarks, figures, tables, (picture,))
 
 
 def verdicts_section(findings: Sequence[Finding] | str) -> Section:
@@ -95,7 +98,7 @@ def _sites(vitals: Vitals) -> Table:
         Column("deviation", "deviation", SITES["deviation"], "", 3),
         Column("saturated", "saturated", SITES["saturated"], "share"),
         Column("dead", "dead", SITES["dead"], "share"),
-        Column("gradient", "gradient", SITES["gradient"], "", 6),
+        Column("gradient", "gradient", SITES["gradient"], "", POWER),
     )
     rows = tuple(
         (
@@ -107,15 +110,15 @@ def _sites(vitals: Vitals) -> Table:
     return Table("sites", "Activations and their gradients", columns, rows)
 
 
-def _parameters(vitals: Vitals) -> Table:
+def _parameters(vitals: Vitals, lr_share: float) -> Table:
     columns = (
         Column("parameter", "parameter", "Its name in the model."),
         Column("data", "deviation", PARAMETERS["deviation"], "", 4),
-        Column("gradient_to_data", "gradient:data", PARAMETERS["gradient:data"], "", 5),
+        Column("gradient_to_data", "gradient:data", PARAMETERS["gradient:data"], "", POWER),
         Column("update_to_data", "update:data", PARAMETERS["update:data"], "", 2),
     )
     rows = tuple((p.name, p.data.deviation, p.gradient_to_data, p.update_to_data) for p in vitals.parameters)
-    return Table("parameters", "Parameters and what changes them", columns, rows)
+    return Table("parameters", "Parameters and what changes them", columns, rows, rate_said(lr_share))
 
 
 def _norms(vitals: Vitals) -> Table:

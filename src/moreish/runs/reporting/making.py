@@ -9,7 +9,17 @@ from moreish.explaining.embedding.measures import Embeddings, embeddings
 from moreish.explaining.embedding.words import measured_by, read_so, seldom, trust, what
 from moreish.generating.sample import FEW_AT_ONCE, sample
 from moreish.learning.recipe import Trained
-from moreish.runs.reporting.section import Column, Picture, Remark, Section, Table, explained, figures_of, shortened
+from moreish.runs.reporting.section import (
+    Column,
+    Picture,
+    Remark,
+    Section,
+    Table,
+    explained,
+    figures_of,
+    sentence,
+    shortened,
+)
 from moreish.shapes import BOUNDARY_SIGN
 from moreish.text.alphabet import sign
 
@@ -113,8 +123,7 @@ def embeddings_section(trained: Trained) -> Section:
     try:
         found = embeddings(trained)
     except MoreishError as error:
-        said = str(error)
-        return Section("embeddings", title, about, missing=said[:1].upper() + said[1:])
+        return Section("embeddings", title, about, missing=sentence(str(error), trained.corpus.name))
     remarks = [Remark("plain", what(found)), *(Remark("plain", sentence) for sentence in trust(found))]
     if (rare := seldom(found)) is not None:
         remarks.append(Remark("plain", rare))

@@ -14,7 +14,7 @@ from moreish.learning.evaluate import evaluate, line_nats
 from moreish.learning.intervals import Bootstrap
 from moreish.learning.recipe import Trained
 from moreish.runs.record import parse_evaluation
-from moreish.runs.reporting.section import Column, Remark, Section, Table, explained, figures_of, shortened
+from moreish.runs.reporting.section import Column, Remark, Section, Table, explained, figures_of, sentence, shortened
 
 TITLE = "How well it predicts"
 ABOUT = "The loss on lines that it did not learn, and what keeps that figure honest."
@@ -73,8 +73,7 @@ def predicting_section(trained: Trained, events: Sequence[dict[str, Any]], step:
         try:
             found = evaluate(trained).to_dict()
         except MoreishError as error:
-            said = str(error)
-            return Section("predicting", TITLE, ABOUT, missing=said[:1].upper() + said[1:])
+            return Section("predicting", TITLE, ABOUT, missing=sentence(str(error), trained.corpus.name))
     part = found["part"]
     unknown: dict[str, str] = dict.fromkeys(
         ("nats", "bits", "perplexity"), "It is infinite: something came that was impossible to it."

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from moreish.errors import counted
 from moreish.learning.recipe import Trained, learning_keys
 from moreish.models.catalog import find_model
 from moreish.runs.reporting.section import Column, Picture, Remark, Section, Table, explained, figures_of, shortened
@@ -92,6 +93,8 @@ def run_section(trained: Trained, step: int, looks: int, version: str) -> Sectio
     if recipe.why:
         remarks.append(Remark("plain", f"Why this model: {recipe.why}"))
     split = "over folds: too short to hold lines out for good" if corpus.kfold else SPLITS[corpus.split]
+    if _is_one_line(trained):
+        split = "none: one unique line leaves nothing to hold out"
     listed = Making(
         recipe.model, trained.parameters, recipe.method, step, recipe.seed, shortened(corpus.name), len(corpus.train),
         len(corpus.dev), len(corpus.test), looks, split, corpus.leaks, len(trained.alphabet) - 1,
@@ -109,12 +112,18 @@ def run_section(trained: Trained, step: int, looks: int, version: str) -> Sectio
 def summary(trained: Trained) -> str:
     """What was trained on what, and how honest its figures are, in a sentence or two."""
     corpus = trained.corpus
-    lines = "lines of which it kept only hashes" if trained.hashes is not None else f"{len(corpus.train):,} lines"
+    lines = "lines of which it kept only hashes" if trained.hashes is not None else counted(len(corpus.train), "line")
     held = "Every line takes its turn to be held out." if corpus.kfold else f"Split {SPLITS[corpus.split]}."
+    if _is_one_line(trained):
+        held = "One unique line leaves nothing to hold out."
     leaks = " Figures on held-out lines may rest on lines that were learnt." if corpus.leaks else ""
     return (
         f"A model of {trained.parameters:,} parameters, learnt from {lines} of {shortened(corpus.name)}. {held}{leaks}"
     )
+
+
+def _is_one_line(trained: Trained) -> bool:
+    return trained.corpus.kfold and trained.hashes is None and len(trained.corpus.train) == 1
 
 
 def _settings(trained: Trained) -> Table:
@@ -159,7 +168,7 @@ def list_section(trained: Trained) -> Section:
         found.mean_length, found.longest, len(found.symbols), len(found.rare_symbols), len(found.control_symbols),
     )  # fmt: skip
     sentence = (
-        f"Lines of each length. Half of them have at most {_median(found.lengths)} symbols, and the longest "
+        f"Lines of each length. Half of them have at most {_median(found.lengths):,} symbols, and the longest "
         f"{found.longest:,}; a tail far to the right is often something that is no line of its kind."
     )
     picture = Picture("lengths", "lengths", "How long the lines are", sentence, Lengths(found.lengths))

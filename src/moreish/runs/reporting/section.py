@@ -25,6 +25,10 @@ Value = int | float | str | bool | None
 LONGEST_TEXT = 80
 """Characters of a line or a name that a report takes in."""
 LONGEST_SHOWN = 500
+COUNTED = ("lines", "symbols", "pairs", "times")
+"""Units that lose their s after 1."""
+POWER = -1
+"""Instead of decimals: two digits and a power of ten (4.6e-05), of any size, as `moreish watch` has them."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table, and what stands in it."""
+    """A column of a table, and what stands in it. `places` are decimals, or POWER."""
 
     name: str
     label: str
@@ -206,12 +210,19 @@ def shown(value: Value, unit: str = "", places: int = 4) -> str:
         return "infinite" if value > 0 else "minus infinite"
     if unit == "share":
         return f"{100 * value:.1f} %"
-    return f"{value:,.{places}f}"
+    return f"{value:.1e}" if places == POWER else f"{value:,.{places}f}"
 
 
-def unit_shown(unit: str) -> str:
-    """A unit as it stands after a value; a share's is in the value already."""
-    return "" if unit == "share" else unit
+def unit_shown(unit: str, value: Value = None) -> str:
+    """A unit as it stands after a value, or over many; a share's is in the value already."""
+    if unit == "share":
+        return ""
+    return unit.removesuffix("s") if value == 1 and unit in COUNTED and not isinstance(value, bool) else unit
+
+
+def sentence(text: str, *names: str) -> str:
+    """A complaint with its first letter large, but not where it begins with one of these names (of a run, a list)."""
+    return text if any(name and text.startswith(name) for name in names) else text[:1].upper() + text[1:]
 
 
 def shortened(text: str, longest: int = LONGEST_TEXT) -> str:
