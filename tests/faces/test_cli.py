@@ -202,15 +202,17 @@ def test_more_writes_to_a_file_whole_or_not_at_all(moreish):
 
 
 def test_csv_has_what_the_json_has(moreish, runs):
-    flags = ["-n", "30", "--seed", "5"]
+    flags = ["-n", "30", "--seed", "5", "--suffix", "a"]
     rows = list(csv.DictReader(io.StringIO(moreish("sample", runs["bigram"], *flags, "--csv").out)))
     found = moreish("sample", runs["bigram"], *flags, "--json").json["lines"]
-    assert [list(row) for row in rows] == [["text", "nats", "origin", "near", "nearest", "edits"]] * 30
+    columns = ["text", "nats", "origin", "near", "nearest", "edits", "nats_given_condition"]
+    assert [list(row) for row in rows] == [columns] * 30
     for row, line in zip(rows, found):
         assert row["text"] == line["text"] and row["origin"] == line["origin"] and row["near"] == (line["near"] or "")
         edits = "" if line["edits"] is None else str(line["edits"])
         assert (row["nearest"], row["edits"]) == (line["nearest"] or "", edits)
-        assert float(row["nats"]) == pytest.approx(line["nats"], abs=1e-4)
+        for name in ("nats", "nats_given_condition"):
+            assert float(row[name]) == pytest.approx(line[name], abs=1e-4)
 
 
 def test_csv_of_odd_lines_comes_back(moreish):

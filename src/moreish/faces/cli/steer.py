@@ -37,8 +37,8 @@ def steer(
 ) -> None:
     """What temperature and typicality do to a run's lines: their entropy, their cost, and how new and varied they are.
 
-    For each setting lines are drawn and measured; beside them stand real lines that the model never saw. Choose by it
-    what to give `moreish sample` as --temperature or --typical.
+    For each setting lines are drawn and measured; beside them stand real lines that the model never saw. By it choose
+    a --temperature or --typical for `moreish sample`.
 
     Example: moreish steer runs/names-ngram-1 --temperatures 0.5,1 --typical 0.9
     """
