@@ -111,12 +111,10 @@ def test_draws_under_conditions_are_those_without_replacement(counted):
 
 
 def test_at_another_temperature_nats_are_still_the_models_own():
-    trained = quick(
-        Corpus.of(TEXTS, split="none"), "unigram"
-    )  # symbols do not depend on one another: shares are powers
+    trained = quick(Corpus.of(TEXTS, split="none"), "unigram")  # no symbol depends on another: shares are powers
     texts = ["".join(x) for x in product("ab", repeat=3)]
     compiled = compile_conditions(Conditions(length=(3, 3)), trained.alphabet, 3)
-    paths = find_paths(chain_of(trained.model, temperature=0.5), compiled)
+    paths = find_paths(chain_of(trained.model, (0.5, None, None, None)), compiled)
     check(lambda count, g: draw_distinct(paths, trained.alphabet, count, g), *shares_of(trained, texts, 2.0))
 
 
