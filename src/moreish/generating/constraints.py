@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import and_
 
 import numpy as np
 
@@ -92,7 +93,8 @@ class Compiled:
 def compile_conditions(
     conditions: Conditions, alphabet: Alphabet, max_length: int, vowels: Iterable[str] | None = None
 ) -> Compiled:
-    """The automaton of all conditions together. The empty line is never meant: no list can hold it.
+    """The automaton of all conditions together. The empty line is never meant: no list can hold it. Nor, of all rows of
+    bytes, are those that are no text.
 
     Args:
         max_length: symbols in a line at most, where `conditions` sets no larger length itself.
@@ -116,16 +118,16 @@ def compile_conditions(
         for name, part in _over_characters(conditions, alphabet, characters, vowels)
     }
     whole = _together(parts.values(), alphabet)
+    if alphabet.kind == "bytes" and not parts:
+        whole = over_symbols(Acceptor.everything(len(characters)), characters, alphabet)
     if not whole.can_end(low, high):
         raise Impossible(_why_impossible(conditions, parts, alphabet, low, high))
     return Compiled(whole, low, high, parts)
 
 
 def _together(parts: Iterable[Acceptor], alphabet: Alphabet) -> Acceptor:
-    whole = Acceptor.everything(len(alphabet.symbols))
-    for part in sorted(parts, key=len):
-        whole = whole & part
-    return whole
+    first, *others = sorted(parts, key=len) or [Acceptor.everything(len(alphabet.symbols))]
+    return reduce(and_, others, first)
 
 
 def _over_characters(

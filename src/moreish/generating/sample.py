@@ -158,7 +158,7 @@ def sample(
     """
     check_request(count, distance, max_length, temperature, top_k, top_p, typical)
     conditions = _with_prefix(conditions or Conditions(), prefix)
-    novelty = trained.once("novelty", lambda: _novelty_of(trained))
+    novelty = novelty_of(trained)
     if distance is not None and trained.hashes is not None:
         raise UsageError(
             "this run kept no list, so distances to its lines are unknown. Train again without --no-keep-list."
@@ -274,8 +274,13 @@ def _with_nearest(novelty: Novelty, lines: list[Line], known: int) -> list[Line]
     return named + lines[len(named) :]
 
 
-def _novelty_of(trained: Trained) -> Novelty:
-    return Novelty(trained.corpus.lines) if trained.hashes is None else Novelty(None, hashes=trained.hashes)
+def novelty_of(trained: Trained) -> Novelty:
+    """What compares lines with the run's, made once: its list or, where it kept none, their hashes."""
+
+    def make() -> Novelty:
+        return Novelty(trained.corpus.lines) if trained.hashes is None else Novelty(None, hashes=trained.hashes)
+
+    return trained.once("novelty", make)
 
 
 def held_out_near_rate(trained: Trained) -> float | None:
