@@ -182,9 +182,10 @@ def _syllables(conditions: Conditions, characters: list[str], vowels: Iterable[s
     letters = {base_letter(c) for c in (conditions.vowels if conditions.vowels is not None else vowels or ())} - {""}
     kind_of = np.array([1 if base_letter(c) in letters else 0 for c in characters], np.int32)
     if not kind_of.any():
-        raise UsageError(
-            "no letter of this model is a vowel, so it has no syllables to count. Name its vowels: --vowels aeiou."
-        )
+        why = "no letter of this model is a vowel, so it has no syllables to count"
+        if conditions.vowels is None and vowels is None:
+            why = "this run kept no list to find vowels in, so it has no syllables to count"
+        raise UsageError(f"{why}. Name its vowels: --vowels aeiou.")
     most = low if high is None else high  # beyond the least, without an upper bound, there is nothing more to count
 
     def step(state: tuple[int, bool], kind: int) -> tuple[int, bool] | None:

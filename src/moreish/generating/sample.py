@@ -183,8 +183,8 @@ def sample(
     kept: set[str] = set()
     drawn = new = near = 0
     batches = source.batches(seed, FEW_AT_ONCE if count <= FEW_AT_ONCE else AT_ONCE)
-    if without_replacement:
-        batches = _distinct(source, wanted, tries, seed, is_allowed)
+    if without_replacement:  # no more than fit in memory; more asked for than that are refused
+        batches = _distinct(source, wanted, min(tries, max(wanted, source.most_distinct)), seed, is_allowed)
     compared: list[str] = []
     for batch in batches:
         batch = batch.chosen(slice(tries if picky else min(tries, count - len(lines))))

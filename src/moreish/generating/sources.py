@@ -19,7 +19,7 @@ from moreish.generating.exact import ExactDraw
 from moreish.generating.particles import Particles
 from moreish.generating.paths import Ahead, Paths, TooLarge, find_paths
 from moreish.generating.sampler import Drawn, draw_lines, prefix_nats
-from moreish.generating.without_replacement import draw_distinct, draw_distinct_from
+from moreish.generating.without_replacement import draw_distinct, draw_distinct_from, most_distinct
 from moreish.learning.evaluate import line_nats
 from moreish.learning.recipe import Recipe, Trained
 from moreish.learning.steps import fit_lines
@@ -63,6 +63,12 @@ class Source(ABC):
     exact = True
     probability: Probability | None = None
     beyond: float | None = None
+    trained: Trained
+
+    @property
+    def most_distinct(self) -> int:
+        """How many lines can be drawn without replacement."""
+        return most_distinct(self.trained.model)
 
     @abstractmethod
     def batches(self, seed: int, at_once: int) -> Iterator[Drawn]:
