@@ -185,6 +185,25 @@ def test_new_lines_alone_take_the_lists_own_probability_off(types_unchecked):
                 assert line.nats_given_condition == pytest.approx(line.nats + math.log(truth), abs=1e-9)
 
 
+def test_new_lines_after_a_whole_word_are_not_those_that_begin_with_its_letters():
+    lines = ["the cat", "the dog", "theory is", "theory cat", "a cat", "there is", "the cat is"]
+    run = quick(Corpus.of(lines, split="none", symbols="words"), "ngram", order=2)
+    known = sum(math.exp(-nats_of(run, text)) for text in lines if text.split()[0] == "the")
+    found = sample(run, 5, prefix="the", new_only=True)
+    assert found.probability_of_condition == pytest.approx(math.exp(-score_prefix(run, "the")) - known, rel=1e-9)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.9])
+def test_under_conditions_rows_of_bytes_are_text(temperature):
+    run = quick(Corpus.of(["éa", "aé", "é", "üa"], split="none", symbols="bytes"), "bigram")
+    texts = [text for size in (1, 2, 3) for text in map("".join, itertools.product("aéü", repeat=size))]
+    truth = sum(math.exp(-nats_of(run, text)) for text in texts if 2 <= len(text.encode()) <= 3)
+    found = sample(run, 50, conditions=Conditions(length=(2, 3)), temperature=temperature, seed=1)
+    assert all(2 <= len(line.text.encode()) <= 3 and "\ufffd" not in line.text for line in found.lines)
+    if temperature == 1:
+        assert found.probability_of_condition == pytest.approx(truth, rel=1e-9)
+
+
 def score_prefix(run, prefix):
     """The nats of a beginning: those of its symbols, read with the model."""
     logits, _ = run.model(torch.tensor([[0, *run.alphabet.encode(prefix)]]), run.model.begin(1))

@@ -12,12 +12,13 @@ import pytest
 import torch
 
 from moreish.errors import Impossible, UsageError
-from moreish.generating import beam
+from moreish.generating import beam, without_replacement
 from moreish.generating.beam import PathTree, Tree, highest
 from moreish.generating.best import paths_under
 from moreish.generating.chain import chain_of
 from moreish.generating.constraints import Conditions, compile_conditions
 from moreish.generating.paths import find_paths
+from moreish.generating.sample import sample
 from moreish.generating.without_replacement import Distinct, Perturbed, draw_distinct, draw_distinct_from
 from moreish.learning.evaluate import line_nats
 from moreish.learning.recipe import Trained
@@ -111,12 +112,10 @@ def test_draws_under_conditions_are_those_without_replacement(counted):
 
 
 def test_at_another_temperature_nats_are_still_the_models_own():
-    trained = quick(
-        Corpus.of(TEXTS, split="none"), "unigram"
-    )  # symbols do not depend on one another: shares are powers
+    trained = quick(Corpus.of(TEXTS, split="none"), "unigram")  # no symbol depends on another: shares are powers
     texts = ["".join(x) for x in product("ab", repeat=3)]
     compiled = compile_conditions(Conditions(length=(3, 3)), trained.alphabet, 3)
-    paths = find_paths(chain_of(trained.model, temperature=0.5), compiled)
+    paths = find_paths(chain_of(trained.model, (0.5, None, None, None)), compiled)
     check(lambda count, g: draw_distinct(paths, trained.alphabet, count, g), *shares_of(trained, texts, 2.0))
 
 
@@ -197,3 +196,12 @@ def test_what_cannot_be_drawn(counted, gru):
         draw_distinct_from(gru.model, gru.alphabet, 10**8, 9, generator)
     with pytest.raises(UsageError, match="at most 2"):
         draw_distinct_from(gru.model, gru.alphabet, 5, 2, generator, prefix="ab")
+
+
+def test_looking_for_new_lines_stops_at_what_fits_in_memory(counted, monkeypatch):
+    monkeypatch.setattr(without_replacement, "MOST_CELLS", 12 * 3)
+    found = sample(counted, 10, new_only=True, without_replacement=True)
+    assert found.drawn <= 12 and 0 < found.found < 10
+    assert all(line.text not in TEXTS for line in found.lines)
+    with pytest.raises(UsageError, match="Ask for 12 at most"):
+        sample(counted, 13, without_replacement=True)

@@ -164,16 +164,16 @@ class Acceptor:
 
         Returns: float64 [high + 1, states]; row l is for states reached after l symbols. Above 2**53 it is rounded.
         """
-        weight = np.zeros((len(self), len(self) + 1))
         sizes = np.bincount(self.kind_of, minlength=self.table.shape[1]).astype(float)
-        for kind, size in enumerate(sizes):
-            np.add.at(weight, (np.arange(len(self)), self.table[:, kind]), size)
-        weight = weight[:, :-1]
+        state, kind = np.nonzero((self.table >= 0) & (sizes > 0))
+        pairs, at = np.unique(state * len(self) + self.table[state, kind], return_inverse=True)
+        weight = np.bincount(at.reshape(-1), sizes[kind], len(pairs))  # of each pair of a state and one after it
+        state, after = np.divmod(pairs, max(len(self), 1))
         out = np.zeros((high + 1, len(self)))
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(over="ignore"):
             for read in range(high, -1, -1):
                 if read < high:
-                    out[read] = np.nan_to_num(weight @ np.minimum(out[read + 1], 1e300), nan=np.inf)
+                    out[read] = np.bincount(state, weight * np.minimum(out[read + 1, after], 1e300), len(self))
                 if read >= low:
                     out[read] += self.accepting
         return out

@@ -15,14 +15,14 @@ from moreish.errors import Impossible
 from moreish.generating.beam import PathTree, highest
 from moreish.generating.best_first import DIGITS, Search
 from moreish.generating.chain import chain_of, fits
-from moreish.generating.constraints import Compiled, Conditions, compile_conditions
+from moreish.generating.constraints import Compiled, Conditions
 from moreish.generating.draws import PLAIN
-from moreish.generating.novelty import ORIGINS, Novelty
+from moreish.generating.novelty import ORIGINS
 from moreish.generating.paths import Paths, TooLarge, find_paths
-from moreish.generating.sample import check_request
+from moreish.generating.sample import check_request, novelty_of
 from moreish.generating.sampler import default_max_length
+from moreish.generating.sources import compile_for
 from moreish.learning.recipe import Trained
-from moreish.text.vowels import find_vowels
 
 FEW = 20_000
 """Lines, likely or not, that conditions may leave for a model without tables to be asked about every one of them, which
@@ -103,7 +103,7 @@ def best(
     most = default_max_length(trained.longest) if max_length is None else max_length
     paths = paths_under(trained, conditions, most)
     if paths is None:
-        return _searched(trained, compiled_for(trained, conditions, most), count, new_only)
+        return _searched(trained, compile_for(trained, conditions, most), count, new_only)
     log_total = paths.sums.log_total
     if log_total == -math.inf:
         raise _unseen()
@@ -129,7 +129,7 @@ def paths_under(trained: Trained, conditions: Conditions, max_length: int) -> Pa
     """
 
     def make() -> Paths | None:
-        compiled = compiled_for(trained, conditions, max_length)
+        compiled = compile_for(trained, conditions, max_length)
         if not fits(trained.model):
             return None
         try:
@@ -138,15 +138,6 @@ def paths_under(trained: Trained, conditions: Conditions, max_length: int) -> Pa
             return None
 
     return trained.once("best paths", make, settings=(conditions, max_length))
-
-
-def compiled_for(trained: Trained, conditions: Conditions, max_length: int) -> Compiled:
-    """Conditions over a run's symbols, its own vowels where syllables are counted and none are named."""
-    if trained.alphabet.kind == "bytes" and conditions.pattern is None:
-        conditions = replace(conditions, pattern="(?s:.*)")  # of all rows of bytes, those that are text
-    needs_vowels = conditions.syllables is not None and conditions.vowels is None
-    vowels = trained.once("vowels", lambda: find_vowels(trained.corpus.lines)) if needs_vowels else None
-    return compile_conditions(conditions, trained.alphabet, max_length, vowels)
 
 
 class LikeliestTree(PathTree):
@@ -179,17 +170,13 @@ def _lines(
     trained: Trained, texts: list[str], nats: list[float], log_total: float | None, new_only: bool
 ) -> Iterator[BestLine]:
     """The lines with their origins, without those of the list where only new ones are wanted."""
-    novelty = trained.once("novelty", lambda: _novelty_of(trained))
+    novelty = novelty_of(trained)
     origins = novelty.origins(texts)
     for text, spent, kind, near in zip(texts, nats, origins.kinds.tolist(), origins.near):
         if not new_only or ORIGINS[kind] != "copy":
             # A probability of 1 may be a little more by rounding.
             given = None if log_total is None else max(spent + log_total, 0.0)
             yield BestLine(text, spent, given, ORIGINS[kind], near)
-
-
-def _novelty_of(trained: Trained) -> Novelty:
-    return Novelty(trained.corpus.lines) if trained.hashes is None else Novelty(None, hashes=trained.hashes)
 
 
 def _unseen() -> Impossible:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import and_
 
 import numpy as np
 
@@ -92,7 +93,8 @@ class Compiled:
 def compile_conditions(
     conditions: Conditions, alphabet: Alphabet, max_length: int, vowels: Iterable[str] | None = None
 ) -> Compiled:
-    """The automaton of all conditions together. The empty line is never meant: no list can hold it.
+    """The automaton of all conditions together. The empty line is never meant: no list can hold it. Nor, of all rows of
+    bytes, are those that are no text.
 
     Args:
         max_length: symbols in a line at most, where `conditions` sets no larger length itself.
@@ -116,16 +118,16 @@ def compile_conditions(
         for name, part in _over_characters(conditions, alphabet, characters, vowels)
     }
     whole = _together(parts.values(), alphabet)
+    if alphabet.kind == "bytes" and not parts:
+        whole = over_symbols(Acceptor.everything(len(characters)), characters, alphabet)
     if not whole.can_end(low, high):
         raise Impossible(_why_impossible(conditions, parts, alphabet, low, high))
     return Compiled(whole, low, high, parts)
 
 
 def _together(parts: Iterable[Acceptor], alphabet: Alphabet) -> Acceptor:
-    whole = Acceptor.everything(len(alphabet.symbols))
-    for part in sorted(parts, key=len):
-        whole = whole & part
-    return whole
+    first, *others = sorted(parts, key=len) or [Acceptor.everything(len(alphabet.symbols))]
+    return reduce(and_, others, first)
 
 
 def _over_characters(
@@ -180,9 +182,10 @@ def _syllables(conditions: Conditions, characters: list[str], vowels: Iterable[s
     letters = {base_letter(c) for c in (conditions.vowels if conditions.vowels is not None else vowels or ())} - {""}
     kind_of = np.array([1 if base_letter(c) in letters else 0 for c in characters], np.int32)
     if not kind_of.any():
-        raise UsageError(
-            "no letter of this model is a vowel, so it has no syllables to count. Name its vowels: --vowels aeiou."
-        )
+        why = "no letter of this model is a vowel, so it has no syllables to count"
+        if conditions.vowels is None and vowels is None:
+            why = "this run kept no list to find vowels in, so it has no syllables to count"
+        raise UsageError(f"{why}. Name its vowels: --vowels aeiou.")
     most = low if high is None else high  # beyond the least, without an upper bound, there is nothing more to count
 
     def step(state: tuple[int, bool], kind: int) -> tuple[int, bool] | None:

@@ -21,7 +21,7 @@ from moreish.errors import MoreishError
 from moreish.generating.constraints import Conditions
 from moreish.generating.draws import PLAIN, How
 from moreish.generating.novelty import Novelty, wilson
-from moreish.generating.sources import compile_for, meets, source_of
+from moreish.generating.sources import begin_with, compile_for, meets, source_of
 from moreish.learning.fit import fit
 from moreish.learning.recipe import Trained
 from moreish.models.ngram import NGram
@@ -145,7 +145,7 @@ class _Known:
 def _meeting(trained: Trained, lines: Lines, drawn: Drawing) -> np.ndarray:
     """Which lines meet the conditions that others were drawn under: bool [lines]."""
     if drawn.conditions.only_prefix:
-        return np.array([line.startswith(drawn.conditions.prefix) for line in lines], bool)
+        return begin_with(drawn.conditions.prefix, trained.alphabet, lines)
     return meets(compile_for(trained, drawn.conditions, drawn.max_length), trained.alphabet, lines)
 
 

@@ -158,7 +158,7 @@ def sample(
     """
     check_request(count, distance, max_length, temperature, top_k, top_p, typical)
     conditions = _with_prefix(conditions or Conditions(), prefix)
-    novelty = trained.once("novelty", lambda: _novelty_of(trained))
+    novelty = novelty_of(trained)
     if distance is not None and trained.hashes is not None:
         raise UsageError(
             "this run kept no list, so distances to its lines are unknown. Train again without --no-keep-list."
@@ -183,8 +183,8 @@ def sample(
     kept: set[str] = set()
     drawn = new = near = 0
     batches = source.batches(seed, FEW_AT_ONCE if count <= FEW_AT_ONCE else AT_ONCE)
-    if without_replacement:
-        batches = _distinct(source, wanted, tries, seed, is_allowed)
+    if without_replacement:  # no more than fit in memory; more asked for than that are refused
+        batches = _distinct(source, wanted, min(tries, max(wanted, source.most_distinct)), seed, is_allowed)
     compared: list[str] = []
     for batch in batches:
         batch = batch.chosen(slice(tries if picky else min(tries, count - len(lines))))
@@ -274,8 +274,13 @@ def _with_nearest(novelty: Novelty, lines: list[Line], known: int) -> list[Line]
     return named + lines[len(named) :]
 
 
-def _novelty_of(trained: Trained) -> Novelty:
-    return Novelty(trained.corpus.lines) if trained.hashes is None else Novelty(None, hashes=trained.hashes)
+def novelty_of(trained: Trained) -> Novelty:
+    """What compares lines with the run's, made once: its list or, where it kept none, their hashes."""
+
+    def make() -> Novelty:
+        return Novelty(trained.corpus.lines) if trained.hashes is None else Novelty(None, hashes=trained.hashes)
+
+    return trained.once("novelty", make)
 
 
 def held_out_near_rate(trained: Trained) -> float | None:

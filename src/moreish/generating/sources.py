@@ -19,7 +19,7 @@ from moreish.generating.exact import ExactDraw
 from moreish.generating.particles import Particles
 from moreish.generating.paths import Ahead, Paths, TooLarge, find_paths
 from moreish.generating.sampler import Drawn, draw_lines, prefix_nats
-from moreish.generating.without_replacement import draw_distinct, draw_distinct_from
+from moreish.generating.without_replacement import draw_distinct, draw_distinct_from, most_distinct
 from moreish.learning.evaluate import line_nats
 from moreish.learning.recipe import Recipe, Trained
 from moreish.learning.steps import fit_lines
@@ -63,6 +63,12 @@ class Source(ABC):
     exact = True
     probability: Probability | None = None
     beyond: float | None = None
+    trained: Trained
+
+    @property
+    def most_distinct(self) -> int:
+        """How many lines can be drawn without replacement."""
+        return most_distinct(self.trained.model)
 
     @abstractmethod
     def batches(self, seed: int, at_once: int) -> Iterator[Drawn]:
@@ -120,22 +126,27 @@ class Free(Source):
     def without(self, known: Trained) -> Probability | None:
         if self.is_tempered or known.hashes is not None or not known.model.fitted_by_counting:
             return None  # unknown, or an hour's work for a network and a long list
+        if next(known.model.parameters(), None) is not None:
+            return None  # a blend with a network
         left = self.begins - known.once("copies after a prefix", lambda: self._copies(known), self.prefix)
         return Probability(math.log(left) if left > 0 else -math.inf)
 
     def _copies(self, known: Trained) -> float:
         """The probability of the list's lines with this prefix; of the empty line too, which is never kept."""
-        prefix = known.alphabet.spelling(self.prefix)
-        texts = {text for text in known.corpus.lines.texts() if text.startswith(prefix)}
-        nats, _ = line_nats(known.model, known.alphabet, Lines.of([*sorted(texts), *([""] if not prefix else [])]))
+        lines = known.corpus.lines
+        texts = set(lines.take(np.flatnonzero(begin_with(self.prefix, known.alphabet, lines))).texts())
+        nats, _ = line_nats(known.model, known.alphabet, Lines.of([*sorted(texts), *([""] if not self.prefix else [])]))
         return float(np.exp(-nats).sum())
 
 
 class Exact(Source):
     """Every line with its exact probability given the conditions."""
 
-    def __init__(self, trained: Trained, compiled: Compiled, paths: Paths, how: How, bounded: bool):
+    def __init__(
+        self, trained: Trained, conditions: Conditions, compiled: Compiled, paths: Paths, how: How, bounded: bool
+    ):
         self.trained, self.compiled, self.paths = trained, compiled, paths
+        self.settings = (conditions, compiled.high, how)
         self.is_tempered = how != PLAIN
         log = paths.sums.log_total
         if log == -math.inf:
@@ -181,7 +192,7 @@ class Exact(Source):
         return round(lines) - in_list
 
     def _known(self, known: Trained) -> tuple[float, int]:
-        return known.once("known mass", lambda: known_mass(self.paths.chain, self.compiled, known), id(self.paths))
+        return known.once("known mass", lambda: known_mass(self.paths.chain, self.compiled, known), self.settings)
 
 
 class Estimated(Source):
@@ -235,7 +246,7 @@ def source_of(
     paths = trained.once("paths", lambda: _paths(trained, compiled, how), settings)
     bounded = conditions.length is not None and conditions.length[1] is not None
     if paths is not None:
-        return Exact(trained, compiled, paths, how, bounded)
+        return Exact(trained, conditions, compiled, paths, how, bounded)
     ahead = trained.once("ahead", lambda: look_ahead(trained, compiled), (conditions, max_length))
     return Estimated(trained, Particles(trained.model, trained.alphabet, ahead, how), is_new)
 
@@ -306,6 +317,16 @@ def meets(compiled: Compiled, alphabet: Alphabet, lines: Lines) -> np.ndarray:
     encoded = alphabet.encode_lines(lines)
     sizes = np.diff(np.flatnonzero(encoded == BOUNDARY)) - 1
     return compiled.acceptor.accepts(encoded) & (sizes >= compiled.low) & (sizes <= compiled.high)
+
+
+def begin_with(prefix: str, alphabet: Alphabet, lines: Lines) -> np.ndarray:
+    """Which lines begin with a prefix, symbol by symbol as it is drawn after (a word is no part of one): bool [lines]."""
+    encoded = alphabet.encode_lines(lines)
+    starts = np.flatnonzero(encoded == BOUNDARY)[:-1]
+    found = np.ones(len(starts), bool)
+    for i, symbol in enumerate(alphabet.encode(alphabet.spelling(prefix)) if prefix else [], start=1):
+        found &= encoded[np.minimum(starts + i, len(encoded) - 1)] == symbol
+    return found
 
 
 def _mean(logs: list[float]) -> Probability:

@@ -83,11 +83,10 @@ def draw_distinct_from(
         UsageError: more lines than fit in memory, or a prefix that leaves no room.
         AlphabetError: the prefix holds a symbol that the alphabet lacks.
     """
-    symbols = int(model.config.symbols)
-    if count * symbols > MOST_CELLS:
+    if count > most_distinct(model):
         raise UsageError(
-            f"{count:,} distinct lines of a model of {symbols:,} symbols would need too much memory. "
-            f"Ask for {MOST_CELLS // symbols:,} at most."
+            f"{count:,} distinct lines of a model of {int(model.config.symbols):,} symbols would need too much memory. "
+            f"Ask for {most_distinct(model):,} at most."
         )
     begun = alphabet.encode(alphabet.spelling(prefix)) if prefix else []
     if len(begun) >= max_length:
@@ -109,6 +108,11 @@ def draw_distinct_from(
         torch.cat([begin, kept.ids], 1), kept.lengths + len(begun), kept.scores, kept.nats, kept.log_probs
     )  # fmt: skip
     return _distinct(kept, alphabet, tree.log_not_empty, (kept.lengths >= max_length).numpy())
+
+
+def most_distinct(model: LanguageModel[Any]) -> int:
+    """How many lines of a model can be drawn without replacement."""
+    return MOST_CELLS // int(model.config.symbols)
 
 
 def _distinct(kept: Kept, alphabet: Alphabet, log_total: float, cut: np.ndarray) -> Distinct:
