@@ -138,7 +138,8 @@ def test_what_cannot_be_met_is_said_with_the_fewest_conditions(asked, kind, word
     ({"length": (5, 4)}, "length 5:4"), ({"length": (1, 0)}, "length"), ({"length": 5}, "length="),
     ({"length": (True, 2)}, "length="), ({"syllables": (-1, 2)}, "syllables="), ({"contains": ""}, "contains="),
     ({"excludes": ("a", 3)}, "excludes="), ({"prefix": None}, "prefix="), ({"pattern": 3}, "pattern="),
-    ({"vowels": "a"}, "--syllables"), ({"alphabet": ""}, "--alphabet"),
+    ({"vowels": "a"}, "--syllables"), ({"alphabet": ""}, "--alphabet"), ({"contains": 5}, "contains=5"),
+    ({"pattern": ""}, "--pattern is empty"),
 ])  # fmt: skip
 def test_conditions_that_mean_nothing_are_refused_by_name(asked, words, types_unchecked):
     with pytest.raises(UsageError, match=re.escape(words)):

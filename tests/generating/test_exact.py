@@ -232,6 +232,16 @@ def test_what_cannot_be_is_proved(asked, new, words):
         assert {line.text for line in sample(run, 40, conditions=Conditions(**asked)).lines} == {"abba", "cab"}
 
 
+def test_of_a_network_too_it_is_known_how_many_lines_there_are(types_unchecked):
+    run = trained("gru")
+    found = sample(run, 30, conditions=Conditions(pattern="[ab]{2}"), distinct=True)
+    assert not found.exact and found.found == found.possible == 4
+    with pytest.raises(Impossible, match="each of the 2 lines"):
+        sample(run, 3, conditions=Conditions(pattern="abba|cab"), new_only=True)
+    few = source_of(run, Conditions(pattern="abba|cab"), (1.0, 2, None, None), LONGEST)
+    assert few.possible(run, new_only=True) is None  # of which the two likeliest symbols may allow none
+
+
 @pytest.mark.parametrize("how", ["distinct", "without_replacement"])
 def test_distinct_lines_end_where_there_are_no_more(how):
     found = sample(trained("kneser-ney"), 50, conditions=Conditions(pattern="a?b?c?"), **{how: True})
@@ -271,10 +281,11 @@ def test_monte_carlo_covers_the_truth_as_often_as_it_says(types_unchecked):
     assert guess is not None
     cases = [at for at, asked in enumerate(CONDITIONS) if asked and list(asked) != ["prefix"]][:10]
     for at in cases:
-        ahead = find_paths(guess, compiled("kneser-ney", CONDITIONS[at])).sums
+        asked = compiled("kneser-ney", CONDITIONS[at])
+        ahead = find_paths(guess, asked).sums
         particles = Particles(run.model, run.alphabet, ahead, (1.0, None, None, None))
         particles.count = 64
-        source = Estimated(run, particles, None)
+        source = Estimated(run, asked, particles, None)
         wanted = truth[meant(at)].sum()
         for trial in range(TRIALS // len(cases)):
             drawn = next(source.batches(trial, 1))

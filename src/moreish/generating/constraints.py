@@ -51,7 +51,7 @@ class Conditions:
                 raise UsageError(f"{name}={value!r:.60} is not text. Use characters, or leave it out.")
         for name in ("contains", "excludes"):
             value = getattr(self, name)
-            several = (value,) if isinstance(value, str) else tuple(value)
+            several = tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else (value,)
             if not all(isinstance(text, str) and text for text in several):
                 raise UsageError(f"{name}={value!r:.60} is not text. Use one or more characters, or leave it out.")
             object.__setattr__(self, name, several)
@@ -60,6 +60,8 @@ class Conditions:
         for name in ("alphabet", "vowels"):
             if getattr(self, name) == "":
                 raise UsageError(f"--{name} is empty. Name the characters, such as {name}='aeiou', or leave it out.")
+        if self.pattern == "":
+            raise UsageError("--pattern is empty, which no line matches. Use one such as '[aeiou].*', or leave it out.")
         if self.vowels is not None and self.syllables is None:
             raise UsageError("--vowels says what syllables are counted by. Give --syllables 2:3 too, say.")
 

@@ -183,13 +183,7 @@ class Exact(Source):
         lines = self.compiled.lines if everything_possible else self.paths.lines
         if lines > COUNTED:
             return None
-        in_list = self._known(known)[1] if new_only and known.hashes is None else 0
-        if in_list >= lines:
-            raise Impossible(
-                f"each of the {in_list:,} lines like that stands in the list, so none would be new. "
-                f"Loosen a condition, or leave out --new-only."
-            )
-        return round(lines) - in_list
+        return _new_ones(lines, self._known(known)[1] if new_only and known.hashes is None else 0)
 
     def _known(self, known: Trained) -> tuple[float, int]:
         return known.once("known mass", lambda: known_mass(self.paths.chain, self.compiled, known), self.settings)
@@ -201,8 +195,11 @@ class Estimated(Source):
 
     exact = False
 
-    def __init__(self, trained: Trained, particles: Particles, is_new: Callable[[list[str]], np.ndarray] | None):
-        self.trained, self.particles, self.is_new = trained, particles, is_new
+    def __init__(
+        self, trained: Trained, compiled: Compiled, particles: Particles,
+        is_new: Callable[[list[str]], np.ndarray] | None,
+    ):  # fmt: skip
+        self.trained, self.compiled, self.particles, self.is_new = trained, compiled, particles, is_new
 
     def batches(self, seed: int, at_once: int) -> Iterator[Drawn]:
         generator = stream(seed, "sampling under conditions")
@@ -217,6 +214,13 @@ class Estimated(Source):
             logs = np.array([flock.log_estimate for flock in whole])
             shares = np.exp(logs - logs.max())
             yield _mixed([flock.drawn for flock in whole], shares / shares.sum(), generator)
+
+    def possible(self, known: Trained, new_only: bool) -> int | None:
+        temperature, *cutoffs = self.particles.how
+        if self.compiled.lines > COUNTED or self.trained.model.fitted_by_counting or not temperature or any(cutoffs):
+            return None  # too many, or some may have no probability
+        in_list = len(_met(self.compiled, known)) if new_only and known.hashes is None else 0
+        return _new_ones(self.compiled.lines, in_list)
 
     def _estimate(self, texts: list[str], log: float) -> float:
         if self.is_new is None or not texts:
@@ -248,7 +252,7 @@ def source_of(
     if paths is not None:
         return Exact(trained, conditions, compiled, paths, how, bounded)
     ahead = trained.once("ahead", lambda: look_ahead(trained, compiled), (conditions, max_length))
-    return Estimated(trained, Particles(trained.model, trained.alphabet, ahead, how), is_new)
+    return Estimated(trained, compiled, Particles(trained.model, trained.alphabet, ahead, how), is_new)
 
 
 def compile_for(trained: Trained, conditions: Conditions, max_length: int) -> Compiled:
@@ -306,10 +310,15 @@ def uniform_chain(alphabet: Alphabet) -> Chain:
 
 def known_mass(chain: Chain, compiled: Compiled, trained: Trained) -> tuple[float, int]:
     """The probability of the list's lines that meet the conditions, each counted once, and how many have any."""
-    lines = trained.corpus.lines
-    texts = sorted(set(lines.take(np.flatnonzero(meets(compiled, trained.alphabet, lines))).texts()))
+    texts = sorted(_met(compiled, trained))
     probs = chain.score(trained.alphabet.encode_texts(texts)).neg().exp()
     return float(probs.sum()), int((probs > 0).sum())
+
+
+def _met(compiled: Compiled, trained: Trained) -> set[str]:
+    """The list's lines that meet the conditions."""
+    lines = trained.corpus.lines
+    return set(lines.take(np.flatnonzero(meets(compiled, trained.alphabet, lines))).texts())
 
 
 def meets(compiled: Compiled, alphabet: Alphabet, lines: Lines) -> np.ndarray:
@@ -319,8 +328,22 @@ def meets(compiled: Compiled, alphabet: Alphabet, lines: Lines) -> np.ndarray:
     return compiled.acceptor.accepts(encoded) & (sizes >= compiled.low) & (sizes <= compiled.high)
 
 
+def _new_ones(lines: float, in_list: int) -> int:
+    """How many of some lines are left where those in the list are not wanted.
+
+    Raises:
+        Impossible: none.
+    """
+    if in_list >= lines:
+        raise Impossible(
+            f"each of the {in_list:,} lines like that stands in the list, so none would be new. "
+            f"Loosen a condition, or leave out --new-only."
+        )
+    return round(lines) - in_list
+
+
 def begin_with(prefix: str, alphabet: Alphabet, lines: Lines) -> np.ndarray:
-    """Which lines begin with a prefix, symbol by symbol as it is drawn after (a word is no part of one): bool [lines]."""
+    """Which lines begin with a prefix, symbol by symbol, as lines are drawn after it (words whole): bool [lines]."""
     encoded = alphabet.encode_lines(lines)
     starts = np.flatnonzero(encoded == BOUNDARY)[:-1]
     found = np.ones(len(starts), bool)

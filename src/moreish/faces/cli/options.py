@@ -161,7 +161,9 @@ OutFile = Annotated[
 ]
 Csv = Annotated[
     bool,
-    typer.Option("--csv", help="CSV: text, nats, origin, near, nearest, edits, nats_given_condition.", rich_help_panel=OUTPUT),
+    typer.Option(
+        "--csv", help="CSV: text, nats, origin, near, nearest, edits, nats_given_condition.", rich_help_panel=OUTPUT
+    ),
 ]
 Device = Annotated[
     str, typer.Option("--device", metavar="cpu|cuda|mps", help="Where to compute.", rich_help_panel=LEARNING)
