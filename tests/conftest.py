@@ -11,6 +11,10 @@ import pytest
 import torch
 from hypothesis import settings
 
+import quick_checker
+
+quick_checker.install()
+
 torch.set_num_threads(1)  # workers of pytest-xdist would get in one another's way
 # The same examples each time: a failure is then the change's own. `--hypothesis-profile=search` looks for new ones.
 settings.register_profile("steady", deadline=None, derandomize=True)

@@ -9,7 +9,7 @@ import random
 import shutil
 import tempfile
 import tomllib
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,7 @@ from moreish.errors import MoreishError, RunError, RunExists, RunLocked, Storage
 from moreish.generating.sample import sample
 from moreish.learning.evaluate import evaluate
 from moreish.learning.fit import Evaluated, Finished, Step, events, make_recipe
+from moreish.learning.recipe import Trained
 from moreish.learning.score import score
 from moreish.models.catalog import MODELS
 from moreish.runs import checkpoint
@@ -29,7 +30,7 @@ from moreish.runs.directory import count_looks, describe, load, read_events, rec
 from moreish.runs.place import READY, STAGE, check_free, free_directory
 from moreish.runs.recording import record, save
 from moreish.text.corpus import Corpus
-from quick import quick
+from quick import checked_before, quick
 
 chooser = random.Random(3)
 MANY = ["".join(chooser.choices("abcdéñ", [8, 5, 3, 2, 1, 1], k=chooser.randint(1, 8))) for _ in range(400)]
@@ -77,19 +78,23 @@ def unprivileged():
 @pytest.mark.parametrize("model", MODELS)
 def test_a_run_comes_back_as_it_was(model, kind, tmp_path):
     for name, lines in LISTS.items():
-        trained = quick(Corpus.of(lines, name=name, symbols=kind), model)
-        saved = save(trained, tmp_path / name)
-        again = load(tmp_path / name)
-        assert saved.run == again.run == str(tmp_path / name)
-        assert again.alphabet == trained.alphabet and again.recipe == trained.recipe
-        assert again.model.config == trained.model.config and again.parameters == trained.parameters
-        assert again.longest == trained.longest
-        for part in ("train", "dev", "test", "fingerprint", "split", "split_seed", "kfold", "name", "leaks", "note"):
-            assert getattr(again.corpus, part) == getattr(trained.corpus, part), part
-        mine, theirs = trained.model.state_dict(), again.model.state_dict()
-        assert mine.keys() == theirs.keys() and all(torch.equal(mine[key], theirs[key]) for key in mine)
-        assert score(again, lines) == score(trained, lines)
-        assert sample(again, 5, seed=3).to_dict() == sample(trained, 5, seed=3).to_dict()
+        with nullcontext() if name == "ascii" else checked_before():
+            comes_back(quick(Corpus.of(lines, name=name, symbols=kind), model), lines, tmp_path / name)
+
+
+def comes_back(trained: Trained, lines: list[str], where: Path) -> None:
+    saved = save(trained, where)
+    again = load(where)
+    assert saved.run == again.run == str(where)
+    assert again.alphabet == trained.alphabet and again.recipe == trained.recipe
+    assert again.model.config == trained.model.config and again.parameters == trained.parameters
+    assert again.longest == trained.longest
+    for part in ("train", "dev", "test", "fingerprint", "split", "split_seed", "kfold", "name", "leaks", "note"):
+        assert getattr(again.corpus, part) == getattr(trained.corpus, part), part
+    mine, theirs = trained.model.state_dict(), again.model.state_dict()
+    assert mine.keys() == theirs.keys() and all(torch.equal(mine[key], theirs[key]) for key in mine)
+    assert score(again, lines) == score(trained, lines)
+    assert sample(again, 5, seed=3).to_dict() == sample(trained, 5, seed=3).to_dict()
 
 
 @pytest.mark.parametrize("smoothing", ["none", "add-0.5", "witten-bell", "kneser-ney"])
