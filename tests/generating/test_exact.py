@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import math
 import re
+import weakref
 from collections import Counter
 from functools import cache
 
@@ -230,6 +232,20 @@ def test_what_cannot_be_is_proved(asked, new, words):
             sample(run, 3, conditions=Conditions(**asked), new_only=new)
     else:
         assert {line.text for line in sample(run, 40, conditions=Conditions(**asked)).lines} == {"abba", "cab"}
+
+
+def test_tables_go_when_others_are_asked_for():
+    run = quick(Corpus.of(LIST, name="abc", split="none"), "bigram")
+    gc.collect()
+    gc.disable()
+    try:
+        sample(run, 5, conditions=Conditions(contains="a"), new_only=True)
+        before = weakref.ref(source_of(run, Conditions(contains="a"), (1.0, None, None, None), 10).paths)
+        assert before() is not None
+        sample(run, 5, conditions=Conditions(contains="b"))
+        assert before() is None
+    finally:
+        gc.enable()
 
 
 def test_of_a_network_too_it_is_known_how_many_lines_there_are(types_unchecked):

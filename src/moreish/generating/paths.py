@@ -7,7 +7,7 @@ the product of the two and the symbols that are left; with the largest in place 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -129,7 +129,7 @@ class Paths:
             here = torch.cat([here, here.new_full((1,), zero)])
             settled = ends and torch.equal(here, table[-1])
             table.append(table[-1] if settled else here)
-        return Ahead(self, table, log)
+        return Ahead(replace(self), table, log)  # not self, which keeps this: in a circle both would outlive their use
 
 
 @dataclass(frozen=True, eq=False)
