@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from moreish.errors import Impossible, UsageError
+from moreish.generating import sources
 from moreish.generating.chain import chain_of
 from moreish.generating.constraints import Conditions, compile_conditions
 from moreish.generating.particles import Particles
@@ -166,7 +167,9 @@ def test_a_pattern_of_two_lines_has_the_sum_of_their_scores():
     assert found.exact and found.probability_of_condition == pytest.approx(sum(math.exp(-x) for x in both), rel=1e-12)
 
 
-def test_new_lines_alone_take_the_lists_own_probability_off(types_unchecked):
+@pytest.mark.parametrize("listed", [0, 10_000])
+def test_new_lines_alone_take_the_lists_own_probability_off(listed, monkeypatch, types_unchecked):
+    monkeypatch.setattr(sources, "LISTED", listed)
     run = trained("kneser-ney")
     for asked in ({"contains": "ab"}, {"prefix": "a"}, {"length": (2, 4), "excludes": "c"}):
         conditions = Conditions(**asked)
@@ -248,7 +251,8 @@ def test_tables_go_when_others_are_asked_for():
         gc.enable()
 
 
-def test_of_a_network_too_it_is_known_how_many_lines_there_are(types_unchecked):
+def test_of_a_network_too_it_is_known_how_many_lines_there_are(monkeypatch, types_unchecked):
+    monkeypatch.setattr(sources, "LISTED", 0)
     run = trained("gru")
     found = sample(run, 30, conditions=Conditions(pattern="[ab]{2}"), distinct=True)
     assert not found.exact and found.found == found.possible == 4
@@ -275,6 +279,7 @@ def test_what_is_far_below_the_smallest_number_is_not_lost(types_unchecked):
 
 
 def test_what_does_not_fit_is_drawn_by_monte_carlo_and_said(monkeypatch, types_unchecked):
+    monkeypatch.setattr(sources, "LISTED", 0)
     run = trained("kneser-ney")
     with pytest.raises(TooLarge, match=r"pairs|contexts"):
         find_paths(chain_of(run.model), compiled("kneser-ney", {}), most_cells=8)
@@ -312,7 +317,8 @@ def test_monte_carlo_covers_the_truth_as_often_as_it_says(types_unchecked):
     assert 178 <= covered < 200
 
 
-def test_monte_carlo_draws_from_the_model_given_the_condition(types_unchecked):
+def test_monte_carlo_draws_from_the_model_given_the_condition(monkeypatch, types_unchecked):
+    monkeypatch.setattr(sources, "LISTED", 0)
     run, at = trained("gru"), CONDITIONS.index({"contains": "bb"})
     source = source_of(run, Conditions(contains="bb"), (1.0, None, None, None), LONGEST)
     texts = [text for seed in range(6) for text in next(source.batches(seed, 1)).texts]
@@ -334,3 +340,19 @@ def test_a_fresh_vowel_search_serves_syllables():
     run = fit(Corpus.of(["banana", "cabana", "panama", "manila", "polina"] * 3, name="x", split="none"), "bigram")
     found = sample(run, 20, conditions=Conditions(syllables=(2, 2)), seed=1)
     assert all(len(re.findall("[aio]+", line.text)) == 2 for line in found.lines)
+
+
+def test_few_lines_are_scored_each_whatever_the_model(types_unchecked):
+    run, texts = trained("gru"), ["a", "b", "c", "ab", "ac", "bc", "abc"]
+    truth = {text: math.exp(-nats_of(run, text)) for text in texts}
+    found = sample(run, 4000, conditions=Conditions(pattern="a?b?c?"), seed=2)
+    assert found.exact and found.probability_interval is None and found.beyond == 0
+    assert found.probability_of_condition == pytest.approx(sum(truth.values()), rel=1e-9)
+    counts = Counter(line.text for line in found.lines)
+    expected = np.array([truth[text] for text in texts]) / sum(truth.values()) * 4000
+    assert chi_square_p(np.array([counts[text] for text in texts]), expected) > 0.001
+    new = sample(run, 50, conditions=Conditions(pattern="a?b?c?"), new_only=True, without_replacement=True)
+    left = {text: share for text, share in truth.items() if text not in LIST}
+    assert {line.text for line in new.lines} == set(left) and new.possible == new.found == len(left)
+    assert new.novelty.rate == pytest.approx(sum(left.values()) / sum(truth.values()))
+    assert new.lines[0].nats_given_condition == pytest.approx(-math.log(left[new.lines[0].text] / sum(left.values())))

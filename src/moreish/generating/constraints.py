@@ -243,7 +243,7 @@ def _check_range(name: str, value: tuple[int, int | None] | None, least: int) ->
     )
     if not good or value[0] is None:
         raise UsageError(
-            f"{name}={value!r:.60} is not a least and a most number. Use 4:8, 6 for 6:6, or 4: for no most."
+            f"{name}={value!r:.60} is not a least and a most number. Use (4, 8), or (4, None) for no most."
         )
     low, high = value
     if high is not None and (low > high or high < least):

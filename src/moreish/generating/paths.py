@@ -17,8 +17,9 @@ from torch import Tensor
 from moreish.generating.chain import Chain
 from moreish.generating.constraints import Compiled
 
-MOST_CELLS = 1 << 25
-"""Pairs x symbols: 128 MiB of where they lead, and 256 MiB of probabilities while sums are made."""
+MOST_CELLS = 1 << 23
+"""Pairs x symbols: 32 MiB of where they lead, 64 MiB of probabilities while sums are made, and at most 64 million
+contexts x states, 320 MiB, looked through to find them. More would take many seconds."""
 MOST_TABLE = 1 << 26
 """Pairs x lengths whose sums are kept: 512 MiB."""
 FAINT = 1e-200

@@ -16,7 +16,8 @@ from moreish.generating.draws import check_settings
 from moreish.generating.memorising import COMPARED, PAIRS, AgainstTrain, Drawing, against_train
 from moreish.generating.novelty import COPY, ORIGINS, Novelty, Origins, wilson
 from moreish.generating.sampler import Drawn, check_max_length, default_max_length
-from moreish.generating.sources import Probability, Source, source_of
+from moreish.generating.source import Probability, Source
+from moreish.generating.sources import source_of
 from moreish.learning.recipe import Trained
 from moreish.text.hashing import line_hashes
 
@@ -157,7 +158,7 @@ def sample(
         AlphabetError: a condition holds a symbol that the alphabet lacks.
     """
     check_request(count, distance, max_length, temperature, top_k, top_p, typical)
-    conditions = _with_prefix(conditions or Conditions(), prefix)
+    conditions = _with_prefix(Conditions() if conditions is None else conditions, prefix)
     novelty = novelty_of(trained)
     if distance is not None and trained.hashes is not None:
         raise UsageError(
@@ -203,6 +204,8 @@ def sample(
         if len(lines) == wanted or tries <= 0:
             break
     rates = _rates(trained, drawn, new, near)
+    if source.share_new is not None:  # known, and only new lines were drawn
+        rates = replace(rates, rate=source.share_new, low=source.share_new, high=source.share_new)
     if distance is not None:
         lines = _with_nearest(novelty, lines, len(trained.corpus.lines))
         drawing = Drawing(conditions, how, most)
@@ -232,6 +235,8 @@ def _distinct(
 
 
 def _with_prefix(conditions: Conditions, prefix: str) -> Conditions:
+    if not isinstance(conditions, Conditions):
+        raise UsageError(f"conditions={conditions!r:.60} are no Conditions. Use moreish.Conditions(suffix='a'), say.")
     if not isinstance(prefix, str):
         raise UsageError(f"prefix={prefix!r:.60} is not text. Use what every line shall begin with, or leave it out.")
     if prefix and conditions.prefix not in ("", prefix):

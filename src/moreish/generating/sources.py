@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
 
-from moreish.errors import Impossible, UsageError
+from moreish.errors import Impossible
 from moreish.explaining.seeds import over_seeds
 from moreish.generating.chain import Chain, chain_of, fits
 from moreish.generating.constraints import Compiled, Conditions, compile_conditions
 from moreish.generating.draws import PLAIN, Draw, How, make_draw
 from moreish.generating.exact import ExactDraw
+from moreish.generating.listed import Listed
 from moreish.generating.particles import Particles
 from moreish.generating.paths import Ahead, Paths, TooLarge, find_paths
 from moreish.generating.sampler import Drawn, draw_lines, prefix_nats
-from moreish.generating.without_replacement import draw_distinct, draw_distinct_from, most_distinct
+from moreish.generating.source import COUNTED, WITHOUT_REPLACEMENT, Probability, Source, new_ones
+from moreish.generating.without_replacement import draw_distinct, draw_distinct_from
 from moreish.learning.evaluate import line_nats
 from moreish.learning.recipe import Recipe, Trained
 from moreish.learning.steps import fit_lines
@@ -29,73 +30,13 @@ from moreish.text.alphabet import Alphabet
 from moreish.text.lines import Lines
 from moreish.text.vowels import find_vowels
 
-WITHOUT_REPLACEMENT = "sampling without replacement"
 LOOKED_AHEAD = (5, 4, 3, 2, 1)
 """Orders of the count model that looks ahead: the first whose tables are small enough."""
 AHEAD_CELLS = 1 << 23
-COUNTED = 1 << 40
-"""Lines up to which it is said how many there are."""
+LISTED = 4_096
+"""Lines that meet the conditions, up to which a network scores each, or new ones are told apart, one by one."""
 FLOCKS = 16
 """Runs of sequential Monte Carlo that are mixed, and from whose estimates the interval comes."""
-
-
-@dataclass(frozen=True)
-class Probability:
-    """How probable the conditions are under what is drawn from; `low` to `high` is a 95 % interval where it is an
-    estimate."""
-
-    log: float
-    low: float | None = None
-    high: float | None = None
-
-    @property
-    def value(self) -> float:
-        return math.exp(self.log)
-
-
-class Source(ABC):
-    """Lines, batch after batch, and how probable they are together.
-
-    `probability` is None where nothing is asked of the lines. `beyond`: the probability of lines that are meant but are
-    longer than is drawn, where that is known.
-    """
-
-    exact = True
-    probability: Probability | None = None
-    beyond: float | None = None
-    trained: Trained
-
-    @property
-    def most_distinct(self) -> int:
-        """How many lines can be drawn without replacement."""
-        return most_distinct(self.trained.model)
-
-    @abstractmethod
-    def batches(self, seed: int, at_once: int) -> Iterator[Drawn]:
-        """Lines without end; take what is needed."""
-
-    def distinct(self, count: int, seed: int) -> Drawn:
-        """The first `count` lines of drawing without replacement, in their order; fewer where there are no more.
-
-        Raises:
-            UsageError: not from this model under conditions.
-        """
-        raise UsageError(
-            "under conditions, drawing without replacement needs a model that can be written out: counts, or a network "
-            "of a short window. Use --distinct, which leaves out repeats, or a run of --model ngram."
-        )
-
-    def without(self, known: Trained) -> Probability | None:
-        """The probability of lines that are meant and do not stand in the run's list; None where that is unknown."""
-        return None
-
-    def possible(self, known: Trained, new_only: bool) -> int | None:
-        """How many different lines are meant; None where that is unknown, or they are too many to count.
-
-        Raises:
-            Impossible: every line that is meant stands in the list, and new ones are wanted.
-        """
-        return None
 
 
 class Free(Source):
@@ -183,7 +124,7 @@ class Exact(Source):
         lines = self.compiled.lines if everything_possible else self.paths.lines
         if lines > COUNTED:
             return None
-        return _new_ones(lines, self._known(known)[1] if new_only and known.hashes is None else 0)
+        return new_ones(lines, self._known(known)[1] if new_only and known.hashes is None else 0)
 
     def _known(self, known: Trained) -> tuple[float, int]:
         return known.once("known mass", lambda: known_mass(self.paths.chain, self.compiled, known), self.settings)
@@ -220,7 +161,7 @@ class Estimated(Source):
         if self.compiled.lines > COUNTED or self.trained.model.fitted_by_counting or not temperature or any(cutoffs):
             return None  # too many, or some may have no probability
         in_list = len(_met(self.compiled, known)) if new_only and known.hashes is None else 0
-        return _new_ones(self.compiled.lines, in_list)
+        return new_ones(self.compiled.lines, in_list)
 
     def _estimate(self, texts: list[str], log: float) -> float:
         if self.is_new is None or not texts:
@@ -246,6 +187,9 @@ def source_of(
         draw = trained.once("draw", lambda: make_draw(trained.model, *how), settings=how)
         return Free(trained, draw, conditions.prefix, max_length, how)
     compiled = compile_for(trained, conditions, max_length)
+    paths_serve = fits(trained.model) and is_new is None
+    if how == PLAIN and compiled.lines <= LISTED and not paths_serve and trained.alphabet.kind != "graphemes":
+        return Listed(trained, compiled, is_new)
     settings = (conditions, max_length, how)
     paths = trained.once("paths", lambda: _paths(trained, compiled, how), settings)
     bounded = conditions.length is not None and conditions.length[1] is not None
@@ -326,20 +270,6 @@ def meets(compiled: Compiled, alphabet: Alphabet, lines: Lines) -> np.ndarray:
     encoded = alphabet.encode_lines(lines)
     sizes = np.diff(np.flatnonzero(encoded == BOUNDARY)) - 1
     return compiled.acceptor.accepts(encoded) & (sizes >= compiled.low) & (sizes <= compiled.high)
-
-
-def _new_ones(lines: float, in_list: int) -> int:
-    """How many of some lines are left where those in the list are not wanted.
-
-    Raises:
-        Impossible: none.
-    """
-    if in_list >= lines:
-        raise Impossible(
-            f"each of the {in_list:,} lines like that stands in the list, so none would be new. "
-            f"Loosen a condition, or leave out --new-only."
-        )
-    return round(lines) - in_list
 
 
 def begin_with(prefix: str, alphabet: Alphabet, lines: Lines) -> np.ndarray:
