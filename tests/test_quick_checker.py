@@ -39,5 +39,5 @@ def test_arguments_are_bound_as_inspect_binds_them(function):
 
 
 def test_what_is_of_another_type_is_still_refused_by_name():
-    with pytest.raises(jaxtyping.TypeCheckError, match="parameter 'line'.\nActual value: 7"):
+    with pytest.raises(jaxtyping.TypeCheckError, match=r"parameter 'line'\.\nActual value: 7"):
         Alphabet("characters", ("a",)).encode(7)
