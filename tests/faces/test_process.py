@@ -34,26 +34,27 @@ def call(there: Path, *arguments: str, shell: str = "", **environment: str) -> s
 
 
 SAYS_WHAT_IS_LOADED = """
-import sys
+import json, sys
 from moreish.faces.cli import run
-code = run(sys.argv[1:])
+codes = [run(arguments) for arguments in json.loads(sys.argv[1])]
 heavy = {"torch", "numpy", "sympy", "torch._dynamo", "torch._inductor", "scipy", "pandas"}
+print(*codes, file=sys.stderr)
 print(*sorted(heavy & sys.modules.keys()), file=sys.stderr)
-sys.exit(code)
 """
 
 
-@pytest.mark.parametrize(("arguments", "loaded"), [
-    (["--help"], ""), (["more", "--help"], ""), (["--version"], ""), (["nosuch"], ""),
-    (["inspect", "list.txt"], "numpy"), (["inspect", "names", "--json"], "numpy"), (["lists"], "numpy"),
-    (["sample", "RUN", "-n", "2"], "numpy torch"),
-    (["train", "list.txt", "--model", "mlp", "--optimizer", "muon", "--steps", "2", "--run", "run"], "numpy torch"),
-], ids=" ".join)  # fmt: skip
-def test_a_command_loads_no_more_than_it_needs(arguments, loaded, there, runs):
+@pytest.mark.parametrize(("several", "codes", "loaded"), [
+    (["--help"], "0", ""), (["more --help"], "0", ""), (["--version"], "0", ""), (["nosuch"], "2", ""),
+    (["inspect list.txt", "inspect names --json", "lists"], "0 0 0", "numpy"),
+    (["sample RUN -n 2"], "0", "numpy torch"),
+    (["train list.txt --model mlp --optimizer muon --steps 2 --run run"], "0", "numpy torch"),
+], ids=", ".join)  # fmt: skip
+def test_commands_load_no_more_than_they_need(several, codes, loaded, there, runs):
     """Torch costs a second or two; its compiler, which some innocent calls load, as much again."""
-    arguments = [runs["ngram"] if each == "RUN" else each for each in arguments]
-    ran = subprocess.run([sys.executable, "-c", SAYS_WHAT_IS_LOADED, *arguments], cwd=there, capture_output=True,
+    asked = [[runs["ngram"] if each == "RUN" else each for each in line.split()] for line in several]
+    ran = subprocess.run([sys.executable, "-c", SAYS_WHAT_IS_LOADED, json.dumps(asked)], cwd=there, capture_output=True,
                          text=True, env={**os.environ, **QUICK})  # fmt: skip
+    assert ran.stderr.splitlines()[-2] == codes, ran.stderr
     assert set(ran.stderr.splitlines()[-1].split()) <= set(loaded.split())
 
 
@@ -87,17 +88,33 @@ def test_closed_streams_are_no_traceback(there):
     )
 
 
+ONE_AFTER_ANOTHER = """
+import json, sys
+from moreish.faces.cli import run
+codes = []
+for arguments in json.loads(sys.argv[1]):
+    if codes:
+        print(end="\\f", flush=True)
+        print(end="\\f", file=sys.stderr, flush=True)
+    codes.append(run(arguments))
+print(*codes)
+"""
+
+
 @pytest.mark.parametrize("environment", [
     {"COLUMNS": "1"}, {"COLUMNS": "-5"}, {"COLUMNS": "many"}, {"COLUMNS": "100000", "TERM": "dumb"}, {"LC_ALL": "C"},
     {"LC_ALL": "nosuch"}, {"PYTHONIOENCODING": "ascii"}, {"PYTHONUTF8": "0", "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"},
 ], ids=str)  # fmt: skip
 def test_odd_environments(environment, there):
     (there / "é.txt").write_text("é\nñandú\n日本\n")
-    ran = call(there, "inspect", "é.txt", **environment)
-    assert ran.returncode == 0 and ran.stderr == "" and ran.stdout
-    ran = call(there, "nosuch", **environment)
-    assert ran.returncode == 2 and "Traceback" not in ran.stderr and ran.stderr
-    found = json.loads(call(there, "inspect", "é.txt", "--json", **environment).stdout)
+    env = {**os.environ, **QUICK, "MOREISH_CACHE": str(there / "cache"), **environment}
+    calls = [["inspect", "é.txt"], ["inspect", "é.txt", "--json"], ["nosuch"]]
+    command = [sys.executable, "-c", ONE_AFTER_ANOTHER, json.dumps(calls, ensure_ascii=False)]
+    ran = subprocess.run(command, cwd=there, env=env, capture_output=True, text=True, timeout=60)
+    (shown, told, refused), (*quiet, said) = (stream.split("\f") for stream in (ran.stdout, ran.stderr))
+    assert ran.returncode == 0 and shown and refused == "0 0 2\n"
+    assert quiet == ["", ""] and "Traceback" not in said and said
+    found = json.loads(told)
     assert found["symbols"]["é"] == 1 and found["lines"] == 3
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import random
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from moreish.models.ngram import NGram, NGramConfig
 from moreish.models.smoothing import discounts, parse_smoothing
 from moreish.text.alphabet import Alphabet
 from moreish.text.lines import Lines
+from quick import checked_before
 from slow_ngram import SlowNGram
 
 SMOOTHINGS = ["none", "add-1", "add-0.01", "witten-bell", "kneser-ney"]
@@ -76,7 +78,9 @@ def test_every_context_by_every_symbol_is_as_the_dictionaries_say(name, smoothin
         assert np.abs(expected.sum(1) - 1).max() < TOLERANCE, "the oracle itself"
         for cells in (1 << 23, 0):  # tables written out, then looked up edge by edge
             monkeypatch.setattr(ngram_module, "DENSE_CELLS", cells)
-            assert np.abs(distributions(model, read) - expected).max() < TOLERANCE, (order, cells)
+            with nullcontext() if order <= 2 else checked_before():
+                found = distributions(model, read)
+            assert np.abs(found - expected).max() < TOLERANCE, (order, cells)
 
 
 @pytest.mark.parametrize("seed", range(12))
