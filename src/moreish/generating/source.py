@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from moreish.errors import Impossible, UsageError
+from moreish.errors import Impossible, UsageError, counted
 from moreish.generating.sampler import Drawn
 from moreish.generating.without_replacement import most_distinct
 from moreish.learning.recipe import Trained
@@ -86,7 +86,7 @@ def new_ones(lines: float, in_list: int) -> int:
     """
     if in_list >= lines:
         raise Impossible(
-            f"each of the {in_list:,} lines like that stands in the list, so none would be new. "
+            f"{counted(in_list, 'line')} like that, and each stands in the list, so none would be new. "
             f"Loosen a condition, or leave out --new-only."
         )
     return round(lines) - in_list

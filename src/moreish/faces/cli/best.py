@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from moreish.errors import UsageError
+from moreish.errors import UsageError, counted
 from moreish.faces.cli.conditions import (
     Allowed,
     Contains,
@@ -147,7 +147,7 @@ def _deliver(found: Best, values: dict[str, Any], table: Any, out: str | None, c
 
 def _why_fewer(found: Best) -> str:
     if found.all_there_are:
-        return f"there are only {found.found:,} such lines, of the {found.asked:,} asked for."
+        return f"there is no more like that than {counted(found.found, 'line')}, of the {found.asked:,} asked for."
     read = "" if found.read is None else f" after reading {found.read:,} beginnings of lines"
     return (
         f"found {found.found:,} of the {found.asked:,} lines asked for, and gave up{read}. Those found are still the "
@@ -221,7 +221,7 @@ def _sentences(found: Best, asked: bool) -> list[str]:
         share = as_share(found.log_probability)
         words.append(f"A line of this model is like that, its maximum length included, with probability {share}.")
     if found.all_there_are:
-        words.append(f"There are {found.found:,} such lines, and no more.")
+        words.append(f"There is no more like that than {counted(found.found, 'line')}.")
     elif found.exact:
         words.append("Exact: no other line is likelier than these.")
     if found.read is not None:
