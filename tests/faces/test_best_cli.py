@@ -63,4 +63,5 @@ def test_what_is_refused_and_why(moreish, runs, arguments, why):
 
 def test_fewer_than_asked_for_are_counted(moreish, runs):
     ran = moreish("complete", runs["ngram"], "k?", "-n", 1000)
-    assert ran.code == 0 and f"there is no more like that than {len(ran.lines)} lines, of the 1,000 asked for" in ran.err
+    said = f"there is no more like that than {len(ran.lines)} lines, of the 1,000 asked for"
+    assert ran.code == 0 and said in ran.err
