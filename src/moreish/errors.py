@@ -99,3 +99,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 def counted(count: int, one: str) -> str:
     """`1 line`, `2,000 lines`: a number of things whose plural ends in s."""
     return f"{count:,} {one}{'' if count == 1 else 's'}"
+
+
+def printable(text: str) -> str:
+    """Text with control and other unprintable characters escaped, so that a line cannot command a terminal."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" if ord(c) < 256 else f"\\u{ord(c):04x}" for c in text)

@@ -83,12 +83,7 @@ def draw_lines(
     check_max_length(max_length)
     model.eval()
     draw = draw or make_draw(model)
-    begun = _begun(alphabet, prefix)
-    if len(begun) >= max_length:
-        raise UsageError(
-            f"the prefix has {len(begun)} symbols, and a line at most {max_length}. "
-            f"Use a shorter prefix or a larger --max-length."
-        )
+    begun = symbols_of(prefix, alphabet, max_length)
     generator = stream(seed, "sampling", str(draw.device or device_of(model)))
     read = torch.tensor([[BOUNDARY, *begun]], device=generator.device)
     with torch.no_grad():  # not around the yields: what the caller does between them is the caller's
@@ -107,7 +102,7 @@ def prefix_nats(model: LanguageModel[Any], alphabet: Alphabet, prefix: str) -> f
         UsageError, AlphabetError: it is no text, or holds a symbol that the alphabet lacks.
     """
     model.eval()
-    read = torch.tensor([[BOUNDARY, *_begun(alphabet, prefix)]], device=device_of(model))
+    read = torch.tensor([[BOUNDARY, *symbols_of(prefix, alphabet)]], device=device_of(model))
     if read.shape[1] == 1:
         return 0.0
     spent = float(model.target_nats(read[:, :-1], read[:, 1:], model.begin(1)).sum())
@@ -119,10 +114,21 @@ def prefix_nats(model: LanguageModel[Any], alphabet: Alphabet, prefix: str) -> f
     return spent
 
 
-def _begun(alphabet: Alphabet, prefix: str) -> list[int]:
+def symbols_of(prefix: str, alphabet: Alphabet, max_length: int | None = None) -> list[int]:
+    """The ids of a line's beginning, which leaves room for one symbol more.
+
+    Raises:
+        UsageError, AlphabetError: it is no text, is too long, or holds a symbol that the alphabet lacks.
+    """
     if not isinstance(prefix, str):
         raise UsageError(f"prefix={prefix!r:.60} is not text. Use what every line shall begin with, or leave it out.")
-    return alphabet.encode(alphabet.spelling(prefix)) if prefix else []
+    begun = alphabet.encode(alphabet.spelling(prefix)) if prefix else []
+    if max_length is not None and len(begun) >= max_length:
+        raise UsageError(
+            f"the prefix has {len(begun)} symbols, and a line at most {max_length}. "
+            f"Use a shorter prefix or a larger --max-length."
+        )
+    return begun
 
 
 @torch.no_grad()

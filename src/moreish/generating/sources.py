@@ -18,7 +18,7 @@ from moreish.generating.exact import ExactDraw
 from moreish.generating.listed import Listed
 from moreish.generating.particles import Particles
 from moreish.generating.paths import Ahead, Paths, TooLarge, find_paths
-from moreish.generating.sampler import Drawn, draw_lines, prefix_nats
+from moreish.generating.sampler import Drawn, draw_lines, prefix_nats, symbols_of
 from moreish.generating.source import COUNTED, WITHOUT_REPLACEMENT, Probability, Source, new_ones
 from moreish.generating.without_replacement import draw_distinct, draw_distinct_from
 from moreish.learning.evaluate import line_nats
@@ -46,9 +46,10 @@ class Free(Source):
         self.trained, self.draw, self.prefix, self.max_length = trained, draw, prefix, max_length
         self.how, self.is_tempered = how, how != PLAIN
         self.begins = 1.0
-        if prefix:
-            self.begins = math.exp(-prefix_nats(trained.model, trained.alphabet, prefix))
-            self.probability = None if self.is_tempered else Probability(math.log(self.begins))
+        if symbols_of(prefix, trained.alphabet, max_length):
+            log = -prefix_nats(trained.model, trained.alphabet, prefix)  # whose exponential may round to nothing
+            self.begins = math.exp(log)
+            self.probability = None if self.is_tempered else Probability(log)
 
     def batches(self, seed: int, at_once: int) -> Iterator[Drawn]:
         for drawn in draw_lines(

@@ -16,7 +16,7 @@ from typing import Literal, get_args
 import numpy as np
 import regex
 
-from moreish.errors import AlphabetError, UsageError
+from moreish.errors import AlphabetError, UsageError, printable
 from moreish.shapes import BOUNDARY
 from moreish.text.lines import NEWLINE, Lines
 
@@ -225,11 +225,6 @@ def split_symbols(line: str, kind: str) -> list[str]:
     if kind == "words":
         return line.split(" ")
     return [chr(byte) for byte in line.encode()]
-
-
-def printable(text: str) -> str:
-    """Text with control and other unprintable characters escaped, so that a line cannot command a terminal."""
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" if ord(c) < 256 else f"\\u{ord(c):04x}" for c in text)
 
 
 def sign(symbol: str) -> str:

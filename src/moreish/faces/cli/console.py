@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from moreish.errors import StorageError, UsageError
+from moreish.errors import StorageError, UsageError, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,8 +41,6 @@ def is_terminal() -> bool:
 
 def note(text: str) -> None:
     """One line on standard error, whatever the names in it hold."""
-    from moreish.text.alphabet import printable
-
     print(f"moreish: {printable(text)}", file=sys.stderr)
 
 
@@ -107,8 +105,6 @@ def working(description: str, quiet: bool = False) -> Iterator[Any]:
         yield lambda done, total: None
         return
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    from moreish.text.alphabet import printable
 
     columns = (
         SpinnerColumn(),
