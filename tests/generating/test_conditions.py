@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from moreish.errors import AlphabetError, Impossible, MoreishError, UsageError
-from moreish.generating.acceptor import Acceptor, TooManyStates, of_words
+from moreish.generating.acceptor import Acceptor, TooManyStates
 from moreish.generating.constraints import Conditions, compile_conditions
 from moreish.generating.patterns import pattern_acceptor
 from moreish.text.alphabet import KINDS, Alphabet
@@ -153,6 +153,16 @@ def test_an_automaton_counts_its_lines():
         ({"length": (2, 2)}, 9), ({"excludes": "a"}, 2 + 4 + 8), ({"alphabet": "a"}, 3),
     ):  # fmt: skip
         assert compile_conditions(Conditions(**asked), abc, 3).lines == count
+
+
+def of_words(words, symbols):
+    """Accepts just these lines of ids, by a tree of their beginnings."""
+    prefixes = {word[:size] for word in words for size in range(len(word) + 1)}
+
+    def step(state, kind):
+        return (*state, kind + 1) if (*state, kind + 1) in prefixes else None
+
+    return Acceptor.explore((), step, lambda state: state in words, np.arange(symbols, dtype=np.int32))
 
 
 def test_products_and_words():

@@ -7,7 +7,7 @@ Hopcroft, Motwani and Ullman 2006, Introduction to Automata Theory, sections 2.2
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 import numpy as np
@@ -203,18 +203,3 @@ def too_many(what: str) -> TooManyStates:
         f"{what} would need an automaton of more than {MOST_STATES:,} states. "
         f"Use shorter repetitions, such as x{{1,5}} for x{{1,500}}, or fewer conditions at once."
     )
-
-
-def of_words(words: Iterable[Sequence[int]], symbols: int) -> Acceptor:
-    """Accepts just these lines, each given as the ids of its symbols."""
-    wanted = [tuple(word) for word in words]
-    prefixes = {word[:size] for word in wanted for size in range(len(word) + 1)}
-    known = sorted({symbol for word in wanted for symbol in word})
-    kind_of = np.full(symbols, len(known), np.int32)
-    kind_of[np.array(known, int) - 1] = np.arange(len(known))
-
-    def step(state: Hashable, kind: int) -> Hashable | None:
-        after = (*state, known[kind]) if kind < len(known) else None  # type: ignore[misc]
-        return after if after in prefixes else None
-
-    return Acceptor.explore((), step, lambda state: state in set(wanted), kind_of, "this many lines")

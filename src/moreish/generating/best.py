@@ -14,14 +14,11 @@ from torch import Tensor
 from moreish.errors import Impossible
 from moreish.generating.beam import PathTree, highest
 from moreish.generating.best_first import DIGITS, Search
-from moreish.generating.chain import chain_of, fits
 from moreish.generating.constraints import Compiled, Conditions
-from moreish.generating.draws import PLAIN
 from moreish.generating.novelty import ORIGINS
-from moreish.generating.paths import Paths, TooLarge, find_paths
 from moreish.generating.sample import check_request, novelty_of
 from moreish.generating.sampler import default_max_length
-from moreish.generating.sources import compile_for
+from moreish.generating.sources import compile_for, paths_under
 from moreish.learning.recipe import Trained
 
 FEW = 20_000
@@ -119,25 +116,6 @@ def best(
     every &= len(lines) <= count
     lines = lines[:count]
     return Best(lines, count, len(lines), len(lines) == count or every, every, log_total, None)
-
-
-def paths_under(trained: Trained, conditions: Conditions, max_length: int) -> Paths | None:
-    """The paths of a model that looks back only so far; None where it does not, or its tables would not fit. Made once.
-
-    Raises:
-        As `compile_conditions`.
-    """
-
-    def make() -> Paths | None:
-        compiled = compile_for(trained, conditions, max_length)
-        if not fits(trained.model):
-            return None
-        try:
-            return find_paths(trained.once("chain", lambda: chain_of(trained.model), settings=PLAIN), compiled)
-        except TooLarge:
-            return None
-
-    return trained.once("best paths", make, settings=(conditions, max_length))
 
 
 class LikeliestTree(PathTree):

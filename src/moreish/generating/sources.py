@@ -191,8 +191,7 @@ def source_of(
     paths_serve = fits(trained.model) and is_new is None
     if how == PLAIN and compiled.lines <= LISTED and not paths_serve and trained.alphabet.kind != "graphemes":
         return Listed(trained, compiled, is_new)
-    settings = (conditions, max_length, how)
-    paths = trained.once("paths", lambda: _paths(trained, compiled, how), settings)
+    paths = paths_under(trained, conditions, max_length, how)
     bounded = conditions.length is not None and conditions.length[1] is not None
     if paths is not None:
         return Exact(trained, conditions, compiled, paths, how, bounded)
@@ -208,14 +207,23 @@ def compile_for(trained: Trained, conditions: Conditions, max_length: int) -> Co
     return compile_conditions(conditions, trained.alphabet, max_length, vowels)
 
 
-def _paths(trained: Trained, compiled: Compiled, how: How) -> Paths | None:
-    if not fits(trained.model):
-        return None
-    chain = trained.once("chain", lambda: chain_of(trained.model, how), how)
-    try:
-        return find_paths(chain, compiled)
-    except TooLarge:
-        return None
+def paths_under(trained: Trained, conditions: Conditions, max_length: int, how: How = PLAIN) -> Paths | None:
+    """The paths of a model that looks back only so far; None where it does not, or its tables would not fit. Made once.
+
+    Raises:
+        As `compile_conditions`.
+    """
+
+    def make() -> Paths | None:
+        compiled = compile_for(trained, conditions, max_length)
+        if not fits(trained.model):
+            return None
+        try:
+            return find_paths(trained.once("chain", lambda: chain_of(trained.model, how), how), compiled)
+        except TooLarge:
+            return None
+
+    return trained.once("paths", make, (conditions, max_length, how))
 
 
 def look_ahead(trained: Trained, compiled: Compiled) -> Ahead:

@@ -14,10 +14,11 @@ from typing import Any
 import torch
 
 from moreish.errors import UsageError
-from moreish.generating.best import Best, best, paths_under
+from moreish.generating.best import Best, best
 from moreish.generating.constraints import MOST_LENGTH, Conditions
 from moreish.generating.paths import Ahead
 from moreish.generating.sampler import default_max_length
+from moreish.generating.sources import paths_under
 from moreish.learning.recipe import Trained
 from moreish.text.alphabet import Alphabet
 
